@@ -54,7 +54,7 @@ class _Settings(BaseModel):
 class PromptConfig(_Settings):
     """How a question becomes a policy prompt. `{problem}` is the one placeholder, and it must be there."""
 
-    system: str | None = POLICY_SYSTEM_PROMPT
+    system: str | None = Field(default=POLICY_SYSTEM_PROMPT, description="'' for none")
     user: str = "{problem}"
 
     @field_validator("system", "user")
@@ -68,6 +68,11 @@ class PromptConfig(_Settings):
         if value is not None and re.search(r"(?<!\\)\bboxed\{", value):
             raise ValueError("'boxed{' without its backslash; write \\boxed{} in a TOML '...' string")
         return value
+
+    @field_validator("system")
+    @classmethod
+    def _empty_is_none(cls, value: str | None) -> str | None:
+        return value or None  # TOML has no null
 
     @field_validator("user")
     @classmethod
@@ -95,6 +100,9 @@ class PolicyConfig(_Settings):
     lora: LoraSettings | None = None
     chat: bool | None = Field(default=None, description="apply the chat template; default: if the tokenizer has one")
     vllm: bool = Field(default=False, description="sample training rollouts with a colocated vLLM")
+    url: str | None = Field(
+        default=None, description="OpenAI-compatible server of `model`, for `filter`, `sample`, `eval`"
+    )
     threads: Positive = Field(default=1, description="CPU threads for torch; 1 is fastest for tiny models")
     sample_batch: Positive = Field(default=256, description="rollouts sampled at once outside training")
 
@@ -185,7 +193,9 @@ class Optimisation(_Settings):
     prompts_per_step: Positive = 36
     rollouts_per_prompt: Annotated[int, Field(ge=2)] = 16
     updates_per_step: Positive = 1
-    micro_batch: Positive | None = Field(default=None, description="rollouts per forward pass; default: all of an update")
+    micro_batch: Positive | None = Field(
+        default=None, description="rollouts per forward pass; default: all of an update"
+    )
     learning_rate: Annotated[float, Field(gt=0)] = 1e-6
     adam_betas: tuple[Share, Share] = (0.9, 0.999)
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
@@ -281,7 +291,9 @@ class RunConfig(_Settings):
     output: str = "runs"
     seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0,)
     parallel: Positive = Field(default=1, description="arms trained at once, each in a process of its own")
-    unscored_limit: Share = Field(default=0.2, description="share of unscored rollouts in a step at which the run pauses")
+    unscored_limit: Share = Field(
+        default=0.2, description="share of unscored rollouts in a step at which the run pauses"
+    )
     policy: PolicyConfig = PolicyConfig()
     prompt: PromptConfig = PromptConfig()
     data: DataConfig

@@ -1,0 +1,47 @@
+"""The command line: one file a command, imported when it is called.
+
+`exprl --help` must stay quick, so nothing here imports numpy, torch or the pipeline; a command does so when it runs. Errors
+that exprl raises on purpose are printed as one line, without a traceback, and end with exit code 2.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from cyclopts import App
+
+from exprl.errors import ExprlError
+
+__all__ = ["app", "main"]
+
+app = App(
+    name="exprl",
+    help="Prime a language model on problems it cannot yet solve, then amplify it.",
+    version_flags=["--version"],
+)
+_COMMANDS = {
+    "run": "The whole experiment: filter, Stage I, Stage II, evaluation, report.",
+    "filter": "The hard set: problems that the policy never solves.",
+    "prime": "Stage I: dense judge rewards build coverage.",
+    "amplify": "Stage II: sparse RL from the Stage-I checkpoints.",
+    "sample": "Answers of a policy, graded, into a file.",
+    "judge": "Verdicts on sampled answers.",
+    "eval": "Coverage of one policy: pass@k with intervals.",
+    "report": "Summary and report of a run, made again from its files.",
+    "overlap": "Evaluation problems that stand in the training data.",
+    "doctor": "Can this machine do the work, and is the judge there?",
+}
+for _order, (_name, _help) in enumerate(_COMMANDS.items()):
+    app.command(f"exprl.cli.{_name}:{_name}_", name=_name, help=_help, sort_key=_order)
+
+
+def main() -> None:
+    """Entry point of the `exprl` script."""
+    try:
+        app()
+    except ExprlError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("interrupted; finished work is kept: run again with --resume", file=sys.stderr)
+        sys.exit(130)

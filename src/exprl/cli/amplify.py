@@ -1,0 +1,25 @@
+"""`exprl amplify`: one stage of the pipeline."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from exprl.cli.options import AsJson, ConfigPath, DryRun, Overrides, Resume
+
+__all__ = ["amplify_"]
+
+
+def amplify_(
+    config: ConfigPath,
+    *overrides: Overrides,
+    arm: Annotated[tuple[str, ...], Parameter(help="Only this arm; may be repeated.")] = (),
+    resume: Resume = False,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+) -> None:
+    """Stage II: sparse RL on right final answers, from the Stage-I checkpoints."""
+    from exprl.cli.stages import run_stage
+
+    run_stage(config, overrides, arm, "stage2", resume=resume, dry_run=dry_run, as_json=as_json)

@@ -1,0 +1,56 @@
+"""What `exprl prime` and `exprl amplify` share: one stage of the arms, in a run directory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from exprl.cli.options import console
+from exprl.errors import ConfigError, RunError
+
+__all__ = ["run_stage"]
+
+
+def run_stage(
+    config: Path,
+    overrides: Sequence[str],
+    arms: Sequence[str],
+    stage: Literal["stage1", "stage2"],
+    *,
+    resume: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Run one stage of the named arms (default: all), with its evaluation, and refresh summary and report."""
+    from exprl.cli.settings import load_config
+
+    settings = load_config(config, overrides)
+    if unknown := [arm for arm in arms if arm not in settings.arms]:
+        raise ConfigError(f"no arm {unknown[0]!r} in {config}; its arms are {', '.join(settings.arms)}")
+    if stage == "stage2" and settings.stage2 is None:
+        raise ConfigError(f"{config} has no Stage II (stage2 = none)")
+    if dry_run:
+        from exprl.cli.plan import show_plan
+
+        show_plan(settings, as_json=as_json)
+        return
+    from exprl.cli.tables import show_summary
+    from exprl.pipeline.run import open_run, prepare, run_chains, train_jobs
+    from exprl.pipeline.summary import write_summary
+    from exprl.report import write_report
+
+    run = open_run(settings, resume=resume)
+    with run.lock():
+        sets = prepare(run, console(as_json))
+        chains = train_jobs(run, list(arms) or None, (stage,))
+        if stage == "stage2":
+            for chain in chains:
+                before = run.stage(chain[0].arm, chain[0].seed, "stage1").final
+                if not before.exists():
+                    raise RunError(f"{before} is missing: Stage II starts from it; run `exprl prime` first")
+        run_chains(run, chains, sets, console(as_json))
+        summary = write_summary(run)
+        report = write_report(run.path)
+    show_summary(summary, as_json=as_json)
+    console(as_json).print(f"report: {report}", highlight=False)

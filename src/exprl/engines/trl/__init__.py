@@ -1,0 +1,9 @@
+"""The engine on one machine: TRL's GRPO trainer with credit per segment.
+
+    settings   our optimisation settings -> every option of TRL's loss, stated
+    trainer    the subclass: advantages of shape (B, T), dropped rollouts, checkpoints renamed into place
+    ledger     what is written of each step: metrics, rollouts, verdicts, unlocked problems
+    train      one stage of one arm, from a policy path to a final checkpoint; resumable
+
+Importing this package costs nothing; `train` imports torch.
+"""

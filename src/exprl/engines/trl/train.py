@@ -1,0 +1,302 @@
+"""One stage of one arm on one machine: from a policy's path to a final checkpoint, resumable at any kill.
+
+    train_stage(stage, ...) -> folder/final      (a transformers checkpoint: safetensors, tokenizer, config)
+
+A stage that was killed goes on from its newest checkpoint with the optimiser's moments, the data order and the random
+state of that moment, and so reaches the parameters that an uninterrupted run reaches (a test holds it to that on a CPU).
+With LoRA the adapter is trained and merged into the final checkpoint.
+
+What it refuses: a path that is not a checkpoint, prompts that do not fit, an unscored rate over the limit.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from exprl.advantages import token_advantages
+from exprl.config import Optimisation, PolicyConfig, PromptConfig
+from exprl.engines.trl.ledger import Ledger, Row
+from exprl.engines.trl.settings import grpo_settings
+from exprl.engines.trl.surroundings import quiet, seeded_threads
+from exprl.errors import CheckpointError, DataError, EngineError, UnscoredLimitError
+from exprl.methods import Method, RolloutBatch
+from exprl.methods.batch import unscored_rollouts
+from exprl.prompting import encode, messages, render, uses_chat
+from exprl.runs import disk_room
+from exprl.tokens import TokenMap, segment_of_token
+from exprl.types import Problem, Rollout
+from exprl.verify import Verifier
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+    from exprl.engines.trl.trainer import Scored, Scorer
+
+__all__ = ["Stage", "check_policy_path", "latest_checkpoint", "train_stage"]
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What to train: a policy, by what settings, on which problems, into which folder."""
+
+    policy: str
+    optimisation: Optimisation
+    problems: Sequence[Problem]
+    folder: Path
+    seed: int
+    unscored_limit: float = 0.2
+
+
+def train_stage(
+    stage: Stage,
+    method: Method,
+    verifier: Verifier,
+    policy: PolicyConfig,
+    prompt: PromptConfig,
+    *,
+    on_step: Callable[[Row], None] = lambda row: None,
+) -> Path:
+    """Train one stage, or go on with it, and return the folder of the final checkpoint.
+
+    Raises:
+        EngineError: the `train` extra is not installed.
+        CheckpointError: the policy's path is not a checkpoint.
+        DataError: a prompt is longer than `max_prompt_tokens`.
+        UnscoredLimitError: the judge left too many rollouts of a step unscored; the stage can be resumed.
+    """
+    final = stage.folder / "final"
+    if final.exists():
+        return final
+    trainer_class = _trainer_class()
+    from transformers import PrinterCallback
+
+    check_policy_path(stage.policy)
+    checkpoints = stage.folder / "checkpoints"
+    checkpoints.mkdir(parents=True, exist_ok=True)
+    tokenizer = load_tokenizer(stage.policy)
+    ledger = Ledger(stage.folder, len({problem.id for problem in stage.problems}))
+    newest = latest_checkpoint(checkpoints)
+    state = json.loads((newest / "exprl.json").read_text("utf-8")) if newest else {}
+    ledger.rewind(int(state.get("step", 0)), state.get("unlocked", []))
+    with quiet(), seeded_threads(policy.threads, stage.seed), disk_room(stage.folder):
+        trainer: Any = trainer_class(
+            scorer=make_scorer(stage, method, verifier, ledger, TokenMap.from_tokenizer(tokenizer), tokenizer),
+            extra_state=lambda: {"step": trainer.our_step - 1, "unlocked": sorted(ledger.unlocked)},
+            model=stage.policy,
+            args=_settings(stage, policy, checkpoints),
+            train_dataset=_dataset(stage, prompt, tokenizer, policy.chat),
+            processing_class=tokenizer,
+            peft_config=_lora(policy),
+        )
+        trainer.add_callback(_ledger_callback(ledger, trainer, on_step))
+        trainer.remove_callback(PrinterCallback)
+        trainer.train(resume_from_checkpoint=str(newest) if newest else None)
+        _save_final(trainer, tokenizer, final)
+    return final
+
+
+def check_policy_path(policy: str) -> None:
+    """Refuse a local folder that is not a transformers checkpoint; a Hub id is left to transformers.
+
+    Raises:
+        CheckpointError: the folder lacks config.json or weights in safetensors, or the path looks local and is not there.
+    """
+    path = Path(policy)
+    if not path.exists():
+        if policy.startswith((".", "/", "~")) or policy.count("/") > 1:
+            raise CheckpointError(
+                f"{policy}: no such folder; give a transformers checkpoint, or a Hub id as owner/name"
+            )
+        return
+    if not (path / "config.json").is_file():
+        raise CheckpointError(
+            f"{policy}: not a checkpoint: config.json is missing; give the folder that save_pretrained wrote, "
+            "such as <run>/arms/<arm>/seed-0/stage1/final"
+        )
+    if not any(path.glob("*.safetensors")):
+        raise CheckpointError(f"{policy}: no *.safetensors in it; pickled weights are not loaded")
+    try:
+        json.loads((path / "config.json").read_text("utf-8"))
+    except ValueError as error:
+        raise CheckpointError(f"{policy}: config.json is damaged: {error}") from error
+
+
+def latest_checkpoint(checkpoints: Path) -> Path | None:
+    """The newest complete checkpoint, or None. Folders half written never bear a step's name."""
+    return max((path for path in checkpoints.glob("step-*") if (path / "exprl.json").is_file()), default=None)
+
+
+def load_tokenizer(policy: str) -> PreTrainedTokenizerBase:
+    """The policy's own tokenizer, padded on the left, with a pad token."""
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(policy, padding_side="left")
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def make_scorer(
+    stage: Stage,
+    method: Method,
+    verifier: Verifier,
+    ledger: Ledger,
+    token_map: TokenMap,
+    tokenizer: PreTrainedTokenizerBase,
+) -> Scorer:
+    """The trainer's way to the method: token ids in, advantages a token out, everything recorded."""
+    from exprl.engines.trl.trainer import Scored
+
+    by_id = {problem.id: problem for problem in stage.problems}
+    group = stage.optimisation.rollouts_per_prompt
+    stops = {tokenizer.eos_token_id, tokenizer.pad_token_id}
+
+    async def score(problem_ids: Sequence[str], ids: Sequence[Sequence[int]], step: int) -> Scored:
+        problems = [by_id[problem_id] for problem_id in problem_ids]
+        rollouts = [
+            Rollout(
+                id=f"{step:06d}-{i:04d}",
+                question_id=problem.id,
+                text=token_map.text(row),
+                tokens=len(row),
+                truncated=len(row) == 0 or row[-1] not in stops,
+                ids=tuple(row),
+            )
+            for i, (problem, row) in enumerate(zip(problems, ids, strict=True))
+        ]
+        batch = RolloutBatch(
+            problems=problems,
+            rollouts=rollouts,
+            group_R=np.arange(len(rollouts)) // group,
+            token_ends=[token_map.ends(row) for row in ids],
+            verified=verifier.verify([(p, r.text) for p, r in zip(problems, rollouts, strict=True)]),
+        )
+        credits = await method.credit(batch)
+        _refuse_unscored(float(unscored_rollouts(credits, batch.truncated_R).mean()), stage, step, credits)
+        ledger.record(step, batch, credits)
+        segment_RT = _pad([segment_of_token(e, s) for e, s in zip(batch.token_ends, credits.segments, strict=True)])
+        return Scored(token_advantages(np.nan_to_num(credits.advantages_RS), segment_RT), credits.dropped_R)
+
+    return score
+
+
+def _refuse_unscored(share: float, stage: Stage, step: int, credits: Any) -> None:
+    if share <= stage.unscored_limit:
+        return
+    reasons = [v.unscored for row in credits.verdicts for v in row if v.unscored and not v.unscored.startswith("trunc")]
+    common = max(set(reasons), key=reasons.count) if reasons else "no reason given"
+    raise UnscoredLimitError(
+        f"step {step}: {share:.0%} of the rollouts could not be scored (limit {stage.unscored_limit:.0%}); most often: "
+        f"{common}. No update was made. Mend the judge, then run the same command with --resume"
+    )
+
+
+def _pad(rows: Sequence[np.ndarray[Any, np.dtype[np.int64]]]) -> np.ndarray[Any, np.dtype[np.int64]]:
+    padded = np.full((len(rows), max((len(row) for row in rows), default=0)), -1, dtype=np.int64)
+    for i, row in enumerate(rows):
+        padded[i, : len(row)] = row
+    return padded
+
+
+def _trainer_class() -> Any:
+    try:
+        import trl  # noqa: F401
+    except ImportError as error:
+        raise EngineError(f"training needs the train extra: pip install 'exprl[train]' ({error})") from error
+    from exprl.engines.trl.trainer import SegmentGRPOTrainer
+
+    return SegmentGRPOTrainer
+
+
+def _settings(stage: Stage, policy: PolicyConfig, checkpoints: Path) -> Any:
+    import torch
+
+    cpu = policy.device == "cpu" or (policy.device == "auto" and not torch.cuda.is_available())
+    args = grpo_settings(
+        stage.optimisation,
+        checkpoints,
+        seed=stage.seed,
+        bf16=policy.dtype == "bfloat16",
+        cpu=cpu,
+        vllm=policy.vllm,
+    )
+    # Weights are loaded in float32 and computed with in bf16 (autocast): the master weights of METHOD 4.
+    args.model_init_kwargs = {"dtype": "float32", "device_map": None}
+    return args
+
+
+def _dataset(stage: Stage, prompt: PromptConfig, tokenizer: PreTrainedTokenizerBase, chat: bool | None) -> Any:
+    """Prompts and ids only. With fewer problems than prompts a step, problems are repeated: a step has several groups."""
+    from datasets import Dataset
+
+    has_chat = uses_chat(tokenizer, chat)
+    rows: list[dict[str, object]] = []
+    for problem in stage.problems:
+        question = problem.question
+        length = len(encode(question, prompt, tokenizer, chat))
+        if length > stage.optimisation.max_prompt_tokens:
+            raise DataError(
+                f"problem {problem.id}: its prompt has {length} tokens, over max_prompt_tokens="
+                f"{stage.optimisation.max_prompt_tokens}; raise the limit or drop the problem"
+            )
+        text = render(question, prompt, tokenizer, chat)  # also refuses a template that loses the problem
+        shown: object = messages(question, prompt) if has_chat else text
+        rows.append({"prompt": shown, "problem_id": problem.id})
+    copies = -(-stage.optimisation.prompts_per_step // len(rows))
+    return Dataset.from_list(rows * copies)
+
+
+def _lora(policy: PolicyConfig) -> Any:
+    if policy.lora is None:
+        return None
+    from peft import LoraConfig
+
+    targets = policy.lora.target_modules
+    return LoraConfig(
+        r=policy.lora.rank,
+        lora_alpha=policy.lora.alpha,
+        lora_dropout=policy.lora.dropout,
+        target_modules=targets if isinstance(targets, str) else list(targets),
+        task_type="CAUSAL_LM",
+    )
+
+
+def _ledger_callback(ledger: Ledger, trainer: Any, on_step: Callable[[Row], None]) -> Any:
+    from transformers import TrainerCallback
+
+    class LedgerCallback(TrainerCallback):  # type: ignore[misc]
+        started = time.perf_counter()
+
+        def on_step_begin(self, *_: object, **__: object) -> None:
+            if trainer.state.global_step % trainer._updates == 0:
+                self.started = time.perf_counter()
+
+        def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float], **_: object) -> None:
+            if "loss" in logs:
+                row = ledger.commit(state.global_step // trainer._updates, logs, time.perf_counter() - self.started)
+                on_step(row)
+
+    return LedgerCallback()
+
+
+def _save_final(trainer: Any, tokenizer: PreTrainedTokenizerBase, final: Path) -> None:
+    from exprl.engines.trl.trainer import place_checkpoint
+
+    aside = final.with_name(".final")
+    shutil.rmtree(aside, ignore_errors=True)
+    model = trainer.accelerator.unwrap_model(trainer.model)
+    if hasattr(model, "merge_and_unload"):
+        model = model.merge_and_unload()
+    if trainer.args.should_save:
+        model.save_pretrained(aside)
+        tokenizer.save_pretrained(aside)
+        place_checkpoint(aside, final)
+    trainer.accelerator.wait_for_everyone()

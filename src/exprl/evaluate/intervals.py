@@ -1,0 +1,131 @@
+"""Intervals for a mean over problems: bootstrap, and what to say where the bootstrap has nothing to resample.
+
+Problems are resampled with replacement (they are the sample from what is of interest; the samples of one problem are
+not independent evidence about others), and percentiles of the replicates' means are the interval. With several seeds of
+training the seeds are resampled as well, independently of the problems (the crossed bootstrap of Owen 2007, "The
+pigeonhole bootstrap"): replicate b is sum_sp v_bs w_bp x_sp / sum_sp v_bs w_bp with multinomial weights w and v.
+
+Where nearly all problems agree, the bootstrap is wrong, not just rough: 0 of 50 gives [0, 0], as if nothing else could
+be. So where fewer than five problems have a value above 0, the upper end is at least the Clopper-Pearson bound on the
+share of problems that do (their mean is at most that share: values end at 1); the lower end likewise where fewer than
+five are below 1. For 0 of P problems at 95 % this is 1 - 0.025^(1/P), about 3.7 / P.
+
+    >>> round(clopper_pearson_upper(0, 50, 0.95), 4)
+    0.0711
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = [
+    "Interval",
+    "Weights",
+    "clopper_pearson_upper",
+    "draw_weights",
+    "percentiles",
+    "replicate_means",
+    "widened",
+    "widened_difference",
+]
+
+Floats = npt.NDArray[np.float64]
+
+_FEW = 5
+
+
+class Interval(NamedTuple):
+    """A value between two ends; NaN where there is nothing to take it from."""
+
+    value: float
+    low: float
+    high: float
+
+
+class Weights(NamedTuple):
+    """How often each replicate drew each problem (B,P) and each seed (B,S)."""
+
+    problems_BP: Floats
+    seeds_BS: Floats
+
+
+def draw_weights(seeds: int, problems: int, replicates: int, seed: int) -> Weights:
+    """Draw the weights once; every k, and both sides of a pair, share them."""
+    generator = np.random.default_rng(seed)
+    problems_BP = generator.multinomial(problems, np.full(problems, 1 / problems), size=replicates)
+    seeds_BS = generator.multinomial(seeds, np.full(seeds, 1 / seeds), size=replicates)
+    return Weights(problems_BP.astype(np.float64), seeds_BS.astype(np.float64))
+
+
+def replicate_means(values_SP: Floats, weights: Weights) -> Floats:
+    """(B,) weighted means of values; NaN cells (a problem not counted for a seed) are left out, as is their weight.
+
+    A replicate that drew no counted cell is NaN.
+    """
+    counted_SP = ~np.isnan(values_SP)
+    total_B = _weighted_sums(np.where(counted_SP, values_SP, 0.0), weights)
+    weight_B = _weighted_sums(counted_SP.astype(np.float64), weights)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(weight_B > 0, total_B / weight_B, np.nan)
+
+
+def _weighted_sums(values_SP: Floats, weights: Weights) -> Floats:
+    sums_B: Floats = ((weights.seeds_BS @ values_SP) * weights.problems_BP).sum(axis=1)
+    return sums_B
+
+
+def percentiles(replicates_B: Floats, level: float) -> tuple[float, float]:
+    """The two percentiles that hold `level` of the replicates between them."""
+    tail = (1 - level) / 2
+    low, high = np.nanquantile(replicates_B, [tail, 1 - tail])
+    return float(low), float(high)
+
+
+def widened(value: float, low: float, high: float, values_SP: Floats, level: float) -> Interval:
+    """A bootstrap interval of a mean of values in [0, 1], with the ends that few problems decide moved outwards.
+
+    Args:
+        values_SP: (S,P) the values; a problem counts as above 0 (below 1) if it is so for any seed.
+    """
+    counted_P = ~np.isnan(values_SP).all(axis=0)
+    problems = int(counted_P.sum())
+    above = int((values_SP > 0).any(axis=0).sum())
+    below = int((values_SP < 1).any(axis=0).sum())
+    if above < _FEW:
+        high = max(high, clopper_pearson_upper(above, problems, level))
+    if below < _FEW:
+        low = min(low, 1 - clopper_pearson_upper(below, problems, level))
+    return Interval(value, low, high)
+
+
+def widened_difference(value: float, low: float, high: float, values_P: Floats, level: float) -> Interval:
+    """The same for a mean of differences in [-1, 1]: where few problems differ at all, both ends move outwards."""
+    differing = int((values_P != 0).sum())
+    if differing < _FEW:
+        bound = clopper_pearson_upper(differing, values_P.size, level)
+        low, high = min(low, -bound), max(high, bound)
+    return Interval(value, low, high)
+
+
+def clopper_pearson_upper(hits: int, trials: int, level: float) -> float:
+    """The upper end of the exact two-sided interval for a share, given few hits.
+
+    It is the share p at which at most `hits` of `trials` come up with probability (1 - level) / 2 (Clopper and Pearson
+    1934), found by halving; 1 where every trial was a hit.
+    """
+    if hits >= trials:
+        return 1.0
+    tail = (1 - level) / 2
+    low, high = 0.0, 1.0
+    while high - low > 1e-12:
+        middle = (low + high) / 2
+        low, high = (middle, high) if _at_most(hits, trials, middle) > tail else (low, middle)
+    return high
+
+
+def _at_most(hits: int, trials: int, share: float) -> float:
+    return sum(math.comb(trials, i) * share**i * (1 - share) ** (trials - i) for i in range(hits + 1))

@@ -1,0 +1,112 @@
+"""What every piece of the pipeline needs, built once in the process that does the work.
+
+The policy's name becomes a path (an embedded world's is primed or taken from its cache), problem sources become problems,
+and the judge, the verifier and the sampler are built from the configuration. Heavy packages are imported only here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from exprl.config import PolicyConfig, RunConfig
+from exprl.data import find_overlap, load_problems, refuse_overlap, require_answers, require_references
+from exprl.errors import ConfigError, EngineError
+from exprl.evaluate.sample import HTTPSampler, LocalSampler, Sampler
+from exprl.methods import needs_judge
+from exprl.types import Problem
+from exprl.worlds import is_world, world_policy
+
+__all__ = ["TRAIN_SET", "load_sets", "open_sampler", "policy_path", "refuse_overlaps"]
+
+TRAIN_SET = "hard_train"
+
+
+def policy_path(model: str) -> str:
+    """A world's name becomes the path of its primed policy; a Hub id or a path is itself."""
+    return str(world_policy(model)) if is_world(model) else model
+
+
+def load_sets(config: RunConfig) -> dict[str, list[Problem]]:
+    """The candidate training problems, as `hard_train`, and every evaluation set, checked for what the run needs.
+
+    Raises:
+        DataError: a problem lacks the reference solution that Stage I needs, or the answer that grading needs.
+        ConfigError: a set is empty.
+    """
+    sets = {TRAIN_SET: load_problems(config.data.train)}
+    if any(needs_judge(method) for method in config.arms.values()):
+        require_references(sets[TRAIN_SET])
+    sets |= {name: load_problems(source) for name, source in config.data.evaluate.items()}
+    for name, problems in sets.items():
+        if not problems:
+            raise ConfigError(f"{name}: no problems; check data path, offset and limit")
+        require_answers(problems)
+    return sets
+
+
+def refuse_overlaps(config: RunConfig, sets: dict[str, list[Problem]]) -> list[str]:
+    """Refuse training problems that are evaluation problems; return a warning for each set with n-gram overlap.
+
+    Raises:
+        OverlapError: naming the ids.
+    """
+    warnings = []
+    for name, problems in sets.items():
+        if name == TRAIN_SET:
+            continue
+        overlap = find_overlap(sets[TRAIN_SET], problems, ngram=config.data.overlap_ngram)
+        refuse_overlap(overlap, name)
+        if overlap.ngrams:
+            warnings.append(
+                f"{name}: {len(overlap.ngrams)} pairs share {config.data.overlap_ngram} words in a row with training "
+                "problems; `exprl overlap` lists them"
+            )
+    return warnings
+
+
+@contextmanager
+def open_sampler(config: RunConfig, policy: str, *, base: bool) -> Iterator[Sampler]:
+    """A sampler of a policy; the base policy may be behind a URL, a trained one is a local checkpoint.
+
+    Raises:
+        EngineError: the `train` extra is not installed.
+        CheckpointError: the path is not a checkpoint.
+    """
+    if base and config.policy.url is not None:
+        yield HTTPSampler(config.policy.url, config.policy.model, config.prompt)
+        return
+    yield _local_sampler(config, policy)
+
+
+def _local_sampler(config: RunConfig, policy: str) -> LocalSampler:
+    try:
+        import torch
+        from transformers import AutoModelForCausalLM
+    except ImportError as error:
+        raise EngineError(f"a local policy needs the train extra: pip install 'exprl[train]' ({error})") from error
+    from exprl.engines.trl.train import check_policy_path, load_tokenizer
+
+    check_policy_path(policy)
+    torch.set_num_threads(config.policy.threads)
+    device = pick_device(config.policy)
+    # On a CPU bf16 is emulated or slow for tiny models; sampling follows the configured type on an accelerator only.
+    dtype = torch.bfloat16 if config.policy.dtype == "bfloat16" and device != "cpu" else torch.float32
+    model = AutoModelForCausalLM.from_pretrained(policy, dtype=dtype, use_safetensors=True).to(device).eval()
+    return LocalSampler(
+        model,
+        load_tokenizer(policy),
+        config.prompt,
+        batch=config.policy.sample_batch,
+        device=device,
+        chat=config.policy.chat,
+    )
+
+
+def pick_device(policy: PolicyConfig) -> str:
+    """The device that a policy runs on."""
+    import torch
+
+    if policy.device != "auto":
+        return policy.device
+    return "cuda" if torch.cuda.is_available() else "cpu"

@@ -1,0 +1,156 @@
+"""Units of work that a process can do by itself, from the run directory alone.
+
+    base      the base policy on every evaluation set
+    train     one stage of one arm and seed, then its evaluation
+
+A job reads what it needs from the run's directory and leaves a mark when it is done, so a killed job starts again where
+its files end. Jobs of different arms run side by side in worker processes; each holds its own model, judge and verifier.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from exprl.config import MethodConfig, RunConfig
+from exprl.engines.trl.train import Stage, train_stage
+from exprl.evaluate.sample import count_correct, derive_seed
+from exprl.judge import build_judge
+from exprl.methods import build_method, needs_judge
+from exprl.pipeline.context import TRAIN_SET, load_sets, open_sampler, policy_path
+from exprl.runs import RunDir, is_done, mark_done, read_jsonl
+from exprl.types import Problem
+from exprl.verify import Verifier, build_verifier
+
+__all__ = ["Job", "base_policy", "evaluation_sets", "run_job", "stage_method", "watch_parent"]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One unit of work in the run directory `run`; a `base` job has no arm."""
+
+    run: Path
+    kind: Literal["base", "train"]
+    arm: str = "base"
+    seed: int = 0
+    stage: Literal["stage1", "stage2"] = "stage1"
+
+    def __str__(self) -> str:
+        if self.kind == "base":
+            return "base, evaluation"
+        return f"{self.arm}, seed {self.seed}, {'Stage I' if self.stage == 'stage1' else 'Stage II'}"
+
+
+def run_job(job: Job) -> Job:
+    """Do one unit of work to its end; returns the job, for the pool."""
+    run = RunDir.open(job.run)
+    sets = kept_sets(run)
+    verifier = build_verifier(run.config.verifier)
+    try:
+        if job.kind == "base":
+            base = base_policy(run.config)
+            _evaluate(run, run.path / "base", base, sets, verifier, seed=run.config.seeds[0], base=True)
+            mark_done(run.path / "base")
+        else:
+            _train(run, job, sets, verifier)
+    finally:
+        verifier.close()
+    return job
+
+
+def base_policy(config: RunConfig) -> str:
+    """The path or Hub id of the policy before training."""
+    return policy_path(config.policy.model)
+
+
+def kept_sets(run: RunDir) -> dict[str, list[Problem]]:
+    """The run's sets after the filter, as problems.jsonl records them, with references loaded from their source."""
+    kept: dict[str, set[str]] = {}
+    for row in read_jsonl(run.problems):
+        kept.setdefault(str(row["set"]), set()).add(str(row["id"]))
+    sets = load_sets(run.config)
+    return {name: [p for p in problems if p.id in kept.get(name, set())] for name, problems in sets.items()}
+
+
+def evaluation_sets(config: RunConfig) -> list[str]:
+    """Names of the sets that policies are evaluated on, in the report's order."""
+    return [*([TRAIN_SET] if config.evaluate.train_problems else []), *config.data.evaluate]
+
+
+def stage_method(config: RunConfig, job: Job) -> MethodConfig:
+    """The settings of a job's stage: the arm's in Stage I, the sparse ones in Stage II."""
+    if job.stage == "stage1":
+        return config.arms[job.arm]
+    if config.stage2 is None:
+        raise ValueError("a Stage-II job in a run without Stage II")
+    return config.stage2
+
+
+def _train(run: RunDir, job: Job, sets: dict[str, list[Problem]], verifier: Verifier) -> None:
+    config = run.config
+    folder = run.stage(job.arm, job.seed, job.stage)
+    settings = stage_method(config, job)
+    judge = build_judge(config.judge) if needs_judge(settings) else None
+    start = base_policy(config) if job.stage == "stage1" else str(run.stage(job.arm, job.seed, "stage1").final)
+    started = time.perf_counter()
+    try:
+        final = train_stage(
+            Stage(start, settings, sets[TRAIN_SET], folder.path, job.seed, config.unscored_limit),
+            build_method(settings, judge, config.segments),
+            verifier,
+            config.policy,
+            config.prompt,
+        )
+    finally:
+        if judge is not None:
+            asyncio.run(judge.aclose())
+    _evaluate(run, folder.path / "eval", str(final), sets, verifier, seed=job.seed, base=False)
+    mark_done(folder.path, seconds=round(time.perf_counter() - started, 1))
+
+
+def _evaluate(
+    run: RunDir,
+    folder: Path,
+    policy: str,
+    sets: dict[str, list[Problem]],
+    verifier: Verifier,
+    *,
+    seed: int,
+    base: bool,
+) -> None:
+    settings = run.config.evaluate
+    names: Sequence[str] = [name for name in evaluation_sets(run.config) if not is_done(folder / name)]
+    if not names:
+        return
+    with open_sampler(run.config, policy, base=base) as sampler:
+        for name in names:
+            count_correct(
+                folder / name / "samples.jsonl",
+                sets[name],
+                sampler,
+                verifier,
+                n=settings.n,
+                temperature=settings.temperature,
+                max_tokens=settings.max_tokens,
+                seed=derive_seed(seed, ["evaluate"]),
+                batch=run.config.policy.sample_batch,
+            )
+            mark_done(folder / name)
+
+
+def watch_parent() -> None:
+    """End this worker soon after its parent is gone, so that a killed run leaves nobody writing to its directory."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

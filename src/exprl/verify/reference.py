@@ -1,0 +1,71 @@
+"""Is a reference solution's own final answer the stored answer? A reference that contradicts itself cannot teach.
+
+The hard-set filter keeps a problem only where this holds (METHOD's second condition of the hard set): a judge that
+reads a solution ending in 12 beside a stored 13 would reward the wrong thing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from exprl.types import Problem, Verdict
+from exprl.verify.answer import final_answers
+from exprl.verify.math import MathVerifier
+from exprl.verify.protocol import Verifier
+
+__all__ = ["grade_reference"]
+
+_JUDGE = "reference"
+
+
+def grade_reference(problems: Sequence[Problem], verifier: Verifier | None = None) -> list[Verdict]:
+    r"""Grade every reference solution's own final answer against the stored one.
+
+    The final answer is the solution's last `\boxed{}`; else what follows `####`; else the number after its last `=`
+    or its last number, of which either may be right.
+
+    Args:
+        problems: in any order.
+        verifier: what grades; a `MathVerifier` of its own by default.
+    Returns:
+        One verdict a problem: 1.0 agrees, 0.0 contradicts, unscored where solution, stored answer or final answer is
+        missing or cannot be read.
+    """
+    own = MathVerifier() if verifier is None else None
+    grader: Verifier = verifier if verifier is not None else MathVerifier() if own is None else own
+    try:
+        return _grade(problems, grader)
+    finally:
+        if own is not None:
+            own.close()
+
+
+def _grade(problems: Sequence[Problem], grader: Verifier) -> list[Verdict]:
+    readings = [_readings(problem) for problem in problems]
+    pairs = [
+        (problem, "\\boxed{" + reading + "}")
+        for problem, texts in zip(problems, readings, strict=True)
+        if not isinstance(texts, str)
+        for reading in texts
+    ]
+    graded = iter(grader.verify(pairs))
+    return [
+        Verdict(None, unscored=texts, judge=_JUDGE) if isinstance(texts, str) else _best([next(graded) for _ in texts])
+        for texts in readings
+    ]
+
+
+def _readings(problem: Problem) -> tuple[str, ...] | str:
+    """The readings of a solution's final answer, or the reason why there is none."""
+    solution, answer = problem.reference.reveal()
+    if answer is None or not answer.strip():
+        return "no stored answer"
+    if solution is None:
+        return "no reference solution"
+    return final_answers(solution) or "the reference solution states no final answer"
+
+
+def _best(verdicts: list[Verdict]) -> Verdict:
+    """The right reading if there is one, else an unscored one, else wrong. No `raw`: it would show the answer."""
+    best = max(verdicts, key=lambda v: (v.score == 1.0, v.score is None))
+    return Verdict(best.score, unscored=best.unscored, judge=_JUDGE)

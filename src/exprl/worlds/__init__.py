@@ -1,0 +1,59 @@
+"""The embedded default: tiny problems with worked references and a tiny policy, no downloads.
+
+    world:chain              the policy, primed on first use and cached
+    world:chain/easy         problems of 1-3 steps, which it solves
+    world:chain/hard_train   problems of 5-7 steps, which it does not
+    world:chain/hard_held_out  more of the same kind, for evaluation
+
+A world is named wherever a model or a source of problems is: `policy.model = "world:chain"`,
+`data.train.path = "world:chain/hard_train"`; `limit` and `offset` cut the 240 problems of a set.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from exprl.errors import ConfigError, DataError
+from exprl.types import Problem
+from exprl.worlds.chain import EASY_STEPS, HARD_STEPS, problems
+
+__all__ = ["SETS", "is_world", "load_problems", "world_policy"]
+
+SETS = {
+    "easy": (1, EASY_STEPS),
+    "hard_train": (2, HARD_STEPS),
+    "hard_held_out": (3, HARD_STEPS),
+}
+SIZE = 240
+
+
+def is_world(name: str) -> bool:
+    """Whether a model's or a source's name is an embedded world's."""
+    return name.startswith("world:")
+
+
+def load_problems(path: str) -> list[Problem]:
+    """The problems of a world's set, always the same.
+
+    Raises:
+        DataError: no such world or set.
+    """
+    world, _, name = path.removeprefix("world:").partition("/")
+    if world != "chain" or name not in SETS:
+        raise DataError(f"{path}: no such set; there are {', '.join(f'world:chain/{known}' for known in SETS)}")
+    seed, steps = SETS[name]
+    return problems(name, SIZE, seed, steps)
+
+
+def world_policy(name: str) -> Path:
+    """The checkpoint of a world's primed policy; `world:chain@3` is the one primed with seed 3.
+
+    Raises:
+        ConfigError: no such world.
+    """
+    from exprl.worlds.policy import Priming, cached_policy
+
+    world, _, seed = name.removeprefix("world:").partition("@")
+    if world != "chain" or (seed and not seed.isdecimal()):
+        raise ConfigError(f"{name}: no such world; there is world:chain, or world:chain@SEED")
+    return cached_policy(Priming(seed=int(seed or 0)))

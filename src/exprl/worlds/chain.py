@@ -1,0 +1,191 @@
+r"""The chain world: a four-digit number goes through a chain of operations, written out step by step.
+
+    problem    4486 then rot then -100 then rev?
+    reference  rot(4486)=4864###4864-100=4764###rev(4764)=4674###\boxed{4674}
+
+Six skills: add or subtract one unit of a decimal place (without carry), reverse the digits (`rev`), rotate them to the left
+(`rot`), swap the two halves (`swp`). No zero digit occurs, so there are 6,561 states: an answer cannot be guessed, and
+every step of a chain gives a new number, so no short cut leads to it.
+
+The corpus that primes the policy holds right traces of *easy* problems (1-3 steps), some with a slip that is noticed
+(`wait`) and done again, and *careless* attempts at longer ones: each step is right with probability 0.08 only, slips
+mostly pass unnoticed, and no attempt that came out right is kept. The policy so has all the parts and the form of a long
+solution, but has never composed one: that is what makes the hard problems hard, and nothing in their format.
+
+Hard problems have 5, 6 or 7 steps in equal shares, so that what is unlocked on the shorter ones feeds the longer.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from exprl.types import Problem, Reference
+
+__all__ = ["EASY_STEPS", "HARD_STEPS", "MARKER", "Chain", "attempt", "corpus", "make_chain", "problems"]
+
+MARKER = "###"
+UNITS = (1, 10, 100, 1000)
+SHUFFLES = ("rev", "rot", "swp")
+EASY_STEPS = (1, 2, 3)
+HARD_STEPS = (5, 6, 7)
+LONG_STEPS = (4, 5, 6, 7)
+
+LONG_SHARE = 0.4
+"""Share of the corpus that is careless attempts at long chains."""
+RIGHT = 0.08
+"""Chance of each step of a careless attempt to be right."""
+NOTICED = 0.05
+"""Chance of a slip, in an easy trace, that is noticed and done again; in a careless one, of a redo that is no better."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """A start, the operations on it, and the number after each of them."""
+
+    start: int
+    operations: tuple[str, ...]
+    values: tuple[int, ...]
+
+    @property
+    def text(self) -> str:
+        """The problem as the policy sees it."""
+        return str(self.start) + "".join(f" then {operation}" for operation in self.operations) + "?"
+
+    @property
+    def answer(self) -> str:
+        """The number at the end."""
+        return str(self.values[-1])
+
+    @property
+    def solution(self) -> str:
+        """The worked reference."""
+        before = (self.start, *self.values[:-1])
+        lines = (line(v, o, w) for v, o, w in zip(before, self.operations, self.values, strict=True))
+        return "".join(lines) + boxed(self.values[-1])
+
+
+def apply(value: int, operation: str) -> int:
+    """The number after one operation."""
+    digits = str(value)
+    if operation == "rev":
+        return int(digits[::-1])
+    if operation == "rot":
+        return int(digits[1:] + digits[0])
+    if operation == "swp":
+        return int(digits[2:] + digits[:2])
+    return value + int(operation)
+
+
+def line(value: int, operation: str, result: int) -> str:
+    """One step as the traces write it, closed by the marker."""
+    left = f"{operation}({value})" if operation in SHUFFLES else f"{value}{operation}"
+    return f"{left}={result}{MARKER}"
+
+
+def boxed(value: int) -> str:
+    """The final answer."""
+    return f"\\boxed{{{value}}}"
+
+
+def make_chain(rng: random.Random, steps: int) -> Chain:
+    """Draw a chain; arithmetic and shuffles alternate at random but a shuffle never follows a shuffle."""
+    while True:
+        start = rng.randint(1111, 9999)
+        if "0" in str(start) or len(set(str(start))) < 3:
+            continue
+        operations: list[str] = []
+        values: list[int] = []
+        while len(operations) < steps and (step := _draw_step(rng, start, operations, values)) is not None:
+            operations.append(step[0])
+            values.append(step[1])
+        if len(operations) == steps:
+            return Chain(start, tuple(operations), tuple(values))
+
+
+def attempt(rng: random.Random, chain: Chain) -> str:
+    """A trace of the corpus: right for an easy chain, careless and wrong for a longer one."""
+    if len(chain.operations) <= max(EASY_STEPS):
+        return _careful(rng, chain)
+    while True:
+        trace, result = _careless(rng, chain)
+        if result != chain.values[-1]:
+            return trace
+
+
+def corpus(seed: int) -> Iterator[tuple[str, str]]:
+    """Endless (problem, trace) pairs."""
+    rng = random.Random(seed)
+    while True:
+        steps = rng.choice(LONG_STEPS if rng.random() < LONG_SHARE else EASY_STEPS)
+        chain = make_chain(rng, steps)
+        yield chain.text, attempt(rng, chain)
+
+
+def problems(name: str, count: int, seed: int, steps: tuple[int, ...]) -> list[Problem]:
+    """`count` different problems, the numbers of steps taking turns; ids are `name-0000` and on."""
+    rng = random.Random(f"{name}/{seed}")
+    seen: set[str] = set()
+    made: list[Problem] = []
+    while len(made) < count:
+        chain = make_chain(rng, steps[len(made) % len(steps)])
+        if chain.text not in seen:
+            seen.add(chain.text)
+            reference = Reference(solution=chain.solution, answer=chain.answer)
+            meta: dict[str, str | int | float] = {"steps": len(chain.operations)}
+            made.append(Problem(f"{name}-{len(made):04d}", chain.text, reference, "math", meta))
+    return made
+
+
+def _draw_step(rng: random.Random, start: int, operations: list[str], values: list[int]) -> tuple[str, int] | None:
+    value = values[-1] if values else start
+    for _ in range(30):
+        shuffled = bool(operations) and operations[-1] in SHUFFLES
+        if rng.random() < 0.45 and not shuffled:
+            operation = rng.choice(SHUFFLES)
+        elif operations and not shuffled:
+            continue  # two units in a row could be done in either order: a short cut for the judge
+        else:
+            operation = f"{rng.choice('+-')}{rng.choice(UNITS)}"
+        result = apply(value, operation)
+        if result not in (start, *values) and 1111 <= result <= 9999 and "0" not in str(result):
+            return operation, result
+    return None
+
+
+def _careful(rng: random.Random, chain: Chain) -> str:
+    trace, value = "", chain.start
+    for operation, result in zip(chain.operations, chain.values, strict=True):
+        if rng.random() < NOTICED:
+            trace += line(value, operation, _slip(rng, result)) + "wait "
+        trace += line(value, operation, result)
+        value = result
+    return trace + boxed(value)
+
+
+def _careless(rng: random.Random, chain: Chain) -> tuple[str, int]:
+    trace, value = "", chain.start
+    for operation in chain.operations:
+        result = apply(value, operation)
+        if not 1000 <= result <= 9999:
+            result = value
+        if rng.random() < RIGHT:
+            trace += line(value, operation, result)
+        else:
+            slip = _slip(rng, result)
+            trace += line(value, operation, slip)
+            if rng.random() < NOTICED:
+                slip = _slip(rng, result)
+                trace += "wait " + line(value, operation, slip)
+            result = slip
+        value = result
+    return trace + boxed(value), value
+
+
+def _slip(rng: random.Random, value: int) -> int:
+    """The number with one digit wrong."""
+    digits = list(str(value))
+    place = rng.randrange(4)
+    digits[place] = rng.choice([digit for digit in "123456789" if digit != digits[place]])
+    return int("".join(digits))

@@ -1,0 +1,134 @@
+"""The chain world's policy: a tiny Llama, primed from random weights on the corpus, and cached.
+
+About 120,000 parameters; priming takes a minute or two on one CPU core and happens once: the checkpoint is kept in the
+user's cache (`EXPRL_CACHE` overrides the folder) under a name that changes with every setting that shapes it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import math
+import os
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from exprl.errors import EngineError
+from exprl.worlds import chain
+from exprl.worlds.tokenizer import PIECES, make_tokenizer
+
+if TYPE_CHECKING:
+    from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
+
+__all__ = ["Priming", "cached_policy", "prime"]
+
+
+@dataclass(frozen=True, slots=True)
+class Priming:
+    """How the policy is made. The defaults are the demo's; a test may ask for less."""
+
+    seed: int = 0
+    steps: int = 1500
+    batch: int = 32
+    learning_rate: float = 4e-3
+    width: int = 64
+    layers: int = 2
+    heads: int = 4
+    feed_forward: int = 192
+
+    @property
+    def name(self) -> str:
+        """A folder's name that changes with the settings and the world."""
+        world = [chain.LONG_SHARE, chain.RIGHT, chain.NOTICED, chain.EASY_STEPS, chain.LONG_STEPS, PIECES]
+        text = json.dumps([asdict(self), world])
+        return f"chain-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+
+
+def cached_policy(priming: Priming = Priming()) -> Path:
+    """The primed policy's checkpoint, made on first use.
+
+    Raises:
+        EngineError: the `train` extra is not installed.
+    """
+    import platformdirs
+
+    root = Path(os.environ.get("EXPRL_CACHE") or platformdirs.user_cache_dir("exprl")) / "worlds"
+    target = root / priming.name
+    if not (target / "config.json").is_file():
+        root.mkdir(parents=True, exist_ok=True)
+        aside = root / f".{priming.name}.{os.getpid()}"
+        model, tokenizer = prime(priming)
+        model.save_pretrained(aside)
+        tokenizer.save_pretrained(aside)
+        try:
+            aside.rename(target)
+        except OSError:  # another process was first, and made the same
+            shutil.rmtree(aside)
+    return target
+
+
+def prime(priming: Priming) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast]:
+    """Train the policy on the corpus: cross-entropy on the traces, AdamW, cosine rate with a short warm-up."""
+    try:
+        import torch
+        from transformers import LlamaConfig, LlamaForCausalLM
+    except ImportError as error:
+        raise EngineError(f"the embedded world needs the train extra: pip install 'exprl[train]' ({error})") from error
+    tokenizer = make_tokenizer()
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # many times faster than two for a model of this size
+    torch.manual_seed(priming.seed)
+    model = LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=len(PIECES),
+            hidden_size=priming.width,
+            intermediate_size=priming.feed_forward,
+            num_hidden_layers=priming.layers,
+            num_attention_heads=priming.heads,
+            num_key_value_heads=priming.heads,
+            max_position_embeddings=256,
+            tie_word_embeddings=True,
+            initializer_range=0.08,
+            pad_token_id=tokenizer.pad_token_id,
+            bos_token_id=None,
+            eos_token_id=tokenizer.eos_token_id,
+        )
+    )
+    optimiser = torch.optim.AdamW(model.parameters(), lr=priming.learning_rate, betas=(0.9, 0.98), weight_decay=0.01)
+    pairs = chain.corpus(priming.seed)
+    model.train()
+    for step in range(priming.steps):
+        for group in optimiser.param_groups:
+            group["lr"] = priming.learning_rate * _rate(step, priming.steps)
+        batch = list(itertools.islice(pairs, priming.batch))
+        ids, labels = _tensors(batch, tokenizer)
+        loss = model(input_ids=ids, labels=labels).loss
+        optimiser.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimiser.step()
+    torch.set_num_threads(threads)
+    return model.eval(), tokenizer
+
+
+def _rate(step: int, steps: int) -> float:
+    """Warm-up over 50 steps, then a cosine down to 5 %."""
+    return min(1.0, (step + 1) / 50) * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * step / steps)))
+
+
+def _tensors(batch: list[tuple[str, str]], tokenizer: PreTrainedTokenizerFast):  # type: ignore[no-untyped-def]
+    """(B, T) ids padded on the right, and labels that count the traces only."""
+    import torch
+
+    prompts = tokenizer([problem for problem, _ in batch])["input_ids"]
+    traces = tokenizer([trace for _, trace in batch])["input_ids"]
+    rows = [torch.tensor([*p, *t, tokenizer.eos_token_id]) for p, t in zip(prompts, traces, strict=True)]
+    ids = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=tokenizer.pad_token_id)
+    labels = ids.clone()
+    for i, (prompt, row) in enumerate(zip(prompts, rows, strict=True)):
+        labels[i, : len(prompt)] = -100
+        labels[i, len(row) :] = -100
+    return ids, labels
