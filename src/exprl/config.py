@@ -10,9 +10,9 @@ Loading, flags and "did you mean" live in `exprl.cli.settings`; this file only s
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 __all__ = [
     "ColumnMap",
@@ -41,6 +41,8 @@ __all__ = [
 Credit = Literal["delta_norm", "end_norm", "group_norm"]
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(gt=0)]
+# TOML has no null: `stage2 = false` switches an optional table off.
+_CanBeFalse = BeforeValidator(lambda value: None if value is False else value)
 
 POLICY_SYSTEM_PROMPT = (
     "Reason step by step. End every step with a line that holds only ###. Put your final answer within \\boxed{}."
@@ -97,7 +99,7 @@ class PolicyConfig(_Settings):
     model: str = "Qwen/Qwen3-4B-Instruct-2507"
     dtype: Literal["float32", "bfloat16"] = "bfloat16"
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
-    lora: LoraSettings | None = None
+    lora: Annotated[LoraSettings | None, _CanBeFalse] = None
     chat: bool | None = Field(default=None, description="apply the chat template; default: if the tokenizer has one")
     vllm: bool = Field(default=False, description="sample training rollouts with a colocated vLLM")
     url: str | None = Field(
@@ -142,7 +144,7 @@ class DataConfig(_Settings):
 
     train: SourceConfig
     evaluate: dict[str, SourceConfig] = {}
-    filter: FilterConfig | None = FilterConfig()
+    filter: Annotated[FilterConfig | None, _CanBeFalse] = FilterConfig()
     filter_evaluate: bool = Field(default=False, description="apply the filter to the evaluation sets as well")
     overlap_ngram: Positive = Field(default=13, description="words in a row that count as n-gram overlap (a warning)")
 
@@ -256,6 +258,7 @@ class SparseConfig(Optimisation):
 
 
 MethodConfig = Annotated[OutcomeConfig | ProcessConfig | SparseConfig, Field(discriminator="type")]
+_METHODS = frozenset(method.model_fields["type"].default for method in get_args(get_args(MethodConfig)[0]))
 
 
 class Stage2Config(SparseConfig):
@@ -305,8 +308,18 @@ class RunConfig(_Settings):
         "outcome": OutcomeConfig(),
         "process": ProcessConfig(),
     }
-    stage2: Stage2Config | None = Stage2Config()
+    stage2: Annotated[Stage2Config | None, _CanBeFalse] = Stage2Config()
     evaluate: EvaluateConfig = EvaluateConfig()
+
+    @field_validator("arms", mode="before")
+    @classmethod
+    def _type_from_name(cls, arms: object) -> object:
+        if not isinstance(arms, dict):
+            return arms
+        return {
+            name: {"type": name, **arm} if name in _METHODS and isinstance(arm, dict) else arm
+            for name, arm in arms.items()
+        }
 
     @model_validator(mode="after")
     def _arm_names(self) -> Self:

@@ -42,6 +42,9 @@ class Privileged(NamedTuple):
     solution: str | None
     answer: str | None
 
+    def __repr__(self) -> str:
+        return "Privileged(<redacted>)"  # it may stand in a frame whose variables a traceback shows
+
 
 class Reference:
     """A hidden reference: the worked solution and the stored final answer, both privileged.
@@ -104,6 +107,9 @@ class Reference:
     def __reduce__(self) -> tuple[type[Reference], tuple[str, None]]:
         # A pickle may be written to disk or sent to a policy's process: it carries the redacted stand-in only.
         return (Reference, ("<redacted>", None))
+
+    def __getstate__(self) -> None:
+        """Nothing: the default would hand out the slots."""
 
 
 @dataclass(frozen=True, slots=True)

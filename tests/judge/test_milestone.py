@@ -23,7 +23,7 @@ CLIPS = Problem(
     "Natalia sold clips to 48 friends in April and half as many in May. How many clips altogether?",
     Reference("Natalia sold 48/2 = 24 clips in May.\nShe sold 48+24 = 72 clips altogether.", "72"),
 )
-# 6 steps and the answer: 7 milestones, so n = 1 + floor(4 k / 7)
+# 6 steps and the answer: 7 milestones, so n = 2 + floor(3 (k - 1) / 6) for 1 <= k < 7
 CHAIN = Problem(
     "chain",
     "37+25; times 3; turned around; minus 80; plus 19; digit sum",
@@ -53,7 +53,7 @@ def ends(text: str) -> tuple[int, ...]:
 class TestScale:
     def test_each_step_of_the_chain_moves_the_score_as_counted_by_hand(self) -> None:
         got = [v.likert for v in verdicts(CHAIN, CHAIN_TEXT, ends(CHAIN_TEXT))]
-        assert got == [1 + 4 * k // 7 for k in (1, 2, 3, 4, 5, 6, 7)] == [1, 2, 2, 3, 3, 4, 5]
+        assert got == [2, 2, 3, 3, 4, 4, 5]
 
     def test_nothing_is_1_and_everything_is_5(self) -> None:
         assert likert(CLIPS, "") == 1
@@ -128,7 +128,7 @@ class TestAttacks:
         assert likert(problem, "42+8=50\n\\boxed{50}") == 4
 
     def test_repetition_adds_nothing(self) -> None:
-        assert likert(CHAIN, "37+25=62 ###\n" * 30) == likert(CHAIN, "37+25=62 ###\n") == 1
+        assert likert(CHAIN, "37+25=62 ###\n" * 30) == likert(CHAIN, "37+25=62 ###\n") == 2
         same = Problem("s", "10 and 5", Reference("10-5=5\n10/2=5\n5*5=25", "25"))
         assert verdicts(same, "10/2=5\n" * 9)[0].raw == "1 of 4 milestones"
 

@@ -1,14 +1,16 @@
 """The command line: one file a command, imported when it is called.
 
 `exprl --help` must stay quick, so nothing here imports numpy, torch or the pipeline; a command does so when it runs. Errors
-that exprl raises on purpose are printed as one line, without a traceback, and end with exit code 2.
+that exprl raises on purpose, wrong usage and files that cannot be written are one line, `error: ...`, without a traceback,
+and end with exit code 2.
 """
 
 from __future__ import annotations
 
 import sys
+from typing import NoReturn
 
-from cyclopts import App
+from cyclopts import App, CycloptsError
 
 from exprl.errors import ExprlError
 
@@ -38,10 +40,18 @@ for _order, (_name, _help) in enumerate(_COMMANDS.items()):
 def main() -> None:
     """Entry point of the `exprl` script."""
     try:
-        app()
-    except ExprlError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+        app(exit_on_error=False, print_error=False)
+    except (ExprlError, CycloptsError) as error:
+        _fail(error)
+    except OSError as error:
+        if error.filename is None:  # not about a file: a fault of ours, to be seen whole
+            raise
+        _fail(error)
     except KeyboardInterrupt:
         print("interrupted; finished work is kept: run again with --resume", file=sys.stderr)
         sys.exit(130)
+
+
+def _fail(error: Exception) -> NoReturn:
+    print("error:", " ".join(line.strip() for line in str(error).splitlines()), file=sys.stderr)
+    sys.exit(2)

@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 from typing import Annotated
 
-from cyclopts import Parameter
+from cyclopts import Parameter, validators
 
-from exprl.cli.options import AsJson, ConfigPath, Overrides, console
+from exprl.cli.options import AsJson, ConfigPath, DryRun, Overrides, console
 
 __all__ = ["eval_"]
 
@@ -20,16 +20,35 @@ def eval_(
         str | None, Parameter(help="A checkpoint, Hub id or world; default: the configuration's policy.")
     ] = None,
     out: Annotated[Path | None, Parameter(help="Folder of the samples; a second call there goes on.")] = None,
-    k: Annotated[tuple[int, ...], Parameter(help="pass@k to print; default 1, 2, 4, ... n.")] = (),
+    k: Annotated[
+        tuple[int, ...],
+        Parameter(
+            negative="",
+            validator=validators.Number(gte=1),
+            help="pass@k to print, may be repeated; default 1, 2, 4, ... n.",
+        ),
+    ] = (),
+    dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
     """Sample n answers a problem and print pass@k with intervals."""
     from rich.table import Table
 
     from exprl.cli.settings import load_config
-    from exprl.pipeline.policy import evaluate_policy
+    from exprl.pipeline.policy import check_ks, evaluate_policy
 
     settings = load_config(config, overrides)
+    if dry_run:
+        from exprl.cli.plan import print_plan
+        from exprl.pipeline.context import load_sets
+        from exprl.pipeline.jobs import evaluation_sets
+        from exprl.pipeline.plan import plan_samples
+
+        check_ks(settings, k)
+        sets = load_sets(settings)
+        sizes = {name: len(sets[name]) for name in evaluation_sets(settings)}
+        print_plan(settings, plan_samples(settings, sizes, settings.evaluate.n), as_json=as_json)
+        return
     folder = out or Path(settings.output) / f"{settings.name}-eval"
     results = evaluate_policy(settings, policy, folder, ks=list(k) or None)
     if as_json:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-from cyclopts import Parameter
+from cyclopts import Parameter, validators
 
 from exprl.cli.options import AsJson, console
 
@@ -18,7 +18,9 @@ def overlap_(
     train: Annotated[str, Parameter(help="Training problems: a .jsonl or .parquet path, a Hub id, or a world's set.")],
     evaluation: Annotated[str, Parameter(help="Evaluation problems, likewise.")],
     *,
-    ngram: Annotated[int, Parameter(help="Words in a row that count as overlap.")] = 13,
+    ngram: Annotated[
+        int, Parameter(validator=validators.Number(gte=1), help="Words in a row that count as overlap.")
+    ] = 13,
     column: Annotated[str, Parameter(help="The column that holds the problem.")] = "problem",
     as_json: AsJson = False,
 ) -> None:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 from exprl.cli.options import console
 from exprl.config import RunConfig
 
-__all__ = ["show_plan"]
+if TYPE_CHECKING:
+    from exprl.pipeline.plan import Plan
+
+__all__ = ["print_plan", "show_plan"]
 
 
 def show_plan(config: RunConfig, *, as_json: bool) -> None:
@@ -15,8 +19,6 @@ def show_plan(config: RunConfig, *, as_json: bool) -> None:
 
     World sets are generated and files are read, since their sizes are the plan; no model is loaded.
     """
-    from rich.table import Table
-
     from exprl.pipeline.context import TRAIN_SET, load_sets, refuse_overlaps
     from exprl.pipeline.plan import plan
 
@@ -24,8 +26,19 @@ def show_plan(config: RunConfig, *, as_json: bool) -> None:
     warnings = refuse_overlaps(config, sets)
     sizes = {name: len(problems) for name, problems in sets.items() if name != TRAIN_SET}
     result = plan(config, len(sets[TRAIN_SET]), sizes)
+    print_plan(config, result, warnings, as_json=as_json)
+    if not as_json:
+        sizes_text = ", ".join(f"{name} {size}" for name, size in {TRAIN_SET: len(sets[TRAIN_SET]), **sizes}.items())
+        console().print(f"problems before the filter: {sizes_text}; seeds {list(config.seeds)}", highlight=False)
+
+
+def print_plan(config: RunConfig, result: Plan, warnings: list[str] | None = None, *, as_json: bool) -> None:
+    """Print the numbers of a plan, whatever it is of."""
+    from rich.table import Table
+
     if as_json:
-        print(json.dumps({"config": config.model_dump(mode="json"), "plan": result.as_dict(), "warnings": warnings}))
+        shown = {"config": config.model_dump(mode="json"), "plan": result.as_dict(), "warnings": warnings or []}
+        print(json.dumps(shown))
         return
     table = Table(title=f"plan of {config.name!r} (upper bounds)")
     for column in ("work", "rollouts", "tokens, at most", "judge calls, at most", "updates"):
@@ -38,7 +51,5 @@ def show_plan(config: RunConfig, *, as_json: bool) -> None:
     out.print(
         f"policy {config.policy.model}; judge {judge}, writes at most {result.judge_tokens:,} tokens", highlight=False
     )
-    sizes_text = ", ".join(f"{name} {size}" for name, size in {TRAIN_SET: len(sets[TRAIN_SET]), **sizes}.items())
-    out.print(f"problems before the filter: {sizes_text}; seeds {list(config.seeds)}", highlight=False)
-    for warning in warnings:
+    for warning in warnings or []:
         out.print(f"warning: {warning}", highlight=False)

@@ -14,7 +14,7 @@ __all__ = ["prime_"]
 def prime_(
     config: ConfigPath,
     *overrides: Overrides,
-    arm: Annotated[tuple[str, ...], Parameter(help="Only this arm; may be repeated.")] = (),
+    arm: Annotated[tuple[str, ...], Parameter(negative="", help="Only this arm; may be repeated.")] = (),
     resume: Resume = False,
     dry_run: DryRun = False,
     as_json: AsJson = False,

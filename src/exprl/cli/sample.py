@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
-from cyclopts import Parameter
+from cyclopts import Parameter, validators
 
-from exprl.cli.options import ConfigPath, Overrides, console
+from exprl.cli.options import AsJson, ConfigPath, DryRun, Overrides, console
 
 __all__ = ["sample_"]
 
@@ -20,12 +21,26 @@ def sample_(
         str | None, Parameter(help="A checkpoint, Hub id or world; default: the configuration's policy.")
     ] = None,
     set_name: Annotated[str, Parameter(name="--set", help="hard_train, or an evaluation set's name.")] = "hard_train",
-    n: Annotated[int, Parameter(help="Samples a problem.")] = 1,
+    n: Annotated[int, Parameter(validator=validators.Number(gte=1), help="Samples a problem.")] = 1,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
 ) -> None:
     """Sample n answers a problem into a JSONL file."""
     from exprl.cli.settings import load_config
     from exprl.pipeline.policy import sample_set
 
     settings = load_config(config, overrides)
+    if dry_run:
+        from exprl.cli.plan import print_plan
+        from exprl.pipeline.context import named_set
+        from exprl.pipeline.plan import plan_samples
+
+        sizes = {set_name: len(named_set(settings, set_name))}
+        print_plan(settings, plan_samples(settings, sizes, n), as_json=as_json)
+        return
     counts = sample_set(settings, policy, set_name, out, n)
-    console().print(f"{counts.n_SP.sum()} samples, {counts.correct_SP.sum()} right: {out}", highlight=False)
+    drawn, right, unscored = (int(part.sum()) for part in (counts.n_SP, counts.correct_SP, counts.unscored_SP))
+    if as_json:
+        print(json.dumps({"samples": drawn, "correct": right, "unscored": unscored, "path": str(out)}))
+    else:
+        console().print(f"{drawn} samples, {right} right, {unscored} unscored: {out}", highlight=False)

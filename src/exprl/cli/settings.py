@@ -18,7 +18,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
 
-from exprl.config import RunConfig
+from exprl.config import MethodConfig, RunConfig
 from exprl.errors import ConfigError
 
 __all__ = ["find_config", "load_config", "parse_overrides"]
@@ -42,6 +42,9 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: not UTF-8: {error}") from error
     for key, value in parse_overrides(overrides).items():
+        if key.startswith("arms.") and isinstance(table, dict):
+            # A flag changes one arm of the default ones; it does not take the others out.
+            table.setdefault("arms", {name: {"type": arm.type} for name, arm in _default_arms().items()})
         _assign(table, key, value)
     return validate(table, str(path))
 
@@ -91,8 +94,15 @@ def parse_overrides(tokens: Sequence[str]) -> Table:
             if not waiting or waiting[0].startswith("--"):
                 raise ConfigError(f"--{key} has no value; write --{key} VALUE or --{key}=VALUE")
             text = waiting.pop(0)
-        pairs[key.replace("-", "_")] = _value(text)
+        pairs[_key(key)] = _value(text)
     return pairs
+
+
+def _key(text: str) -> str:
+    """A flag's key: hyphens are underscores, except in the names that a user gives to arms and evaluation sets."""
+    parts = text.split(".")
+    named = {("arms",), ("data", "evaluate")}
+    return ".".join(p if tuple(parts[:i]) in named else p.replace("-", "_") for i, p in enumerate(parts))
 
 
 def _value(text: str) -> object:
@@ -105,6 +115,8 @@ def _value(text: str) -> object:
 
 
 def _assign(table: Table, key: str, value: object) -> None:
+    if not isinstance(table, dict):  # a JSON file may hold anything; validation says so
+        return
     *parents, last = key.split(".")
     for i, name in enumerate(parents):
         child = table.setdefault(name, {})
@@ -112,6 +124,11 @@ def _assign(table: Table, key: str, value: object) -> None:
             raise ConfigError(f"--{key}: {'.'.join(parents[: i + 1])} is a value, not a table")
         table = child
     table[last] = value
+
+
+def _default_arms() -> dict[str, MethodConfig]:
+    arms: dict[str, MethodConfig] = RunConfig.model_fields["arms"].default
+    return arms
 
 
 def _shipped() -> dict[str, Path]:
@@ -132,10 +149,24 @@ def _explain(kind: str, loc: Sequence[int | str], message: str, value: object) -
         return f"unknown key {key!r}: {hint}"
     if kind == "missing":
         return f"missing key {key!r}"
-    if kind.startswith("union_tag"):
-        return f"{key!r}: {message}"
+    if kind == "union_tag_not_found":
+        return f"missing key '{key}.type': one of {', '.join(_tags(loc))}"
+    if kind == "union_tag_invalid":
+        return _unknown_type(f"{key}.type", value, _tags(loc))
     shown = repr(value)
     return f"{key or 'the whole'}: {message.removeprefix('Value error, ')} (got {shown[:80]})"
+
+
+def _unknown_type(key: str, value: object, tags: Sequence[str]) -> str:
+    tag = value.get("type") if isinstance(value, dict) else None
+    close = difflib.get_close_matches(str(tag), tags, n=1, cutoff=0.5)
+    hint = f"did you mean {close[0]!r}?" if close else f"it is one of {', '.join(tags)}"
+    return f"unknown {key} {str(tag)[:80]!r}: {hint}"
+
+
+def _tags(loc: Sequence[int | str]) -> list[str]:
+    """The types that a table at this place may have."""
+    return [str(model.model_fields["type"].default) for model in _models(loc) if "type" in model.model_fields]
 
 
 def _path(loc: Sequence[int | str]) -> list[int | str]:
@@ -154,14 +185,18 @@ def _path(loc: Sequence[int | str]) -> list[int | str]:
 
 
 def _known_keys(loc: Sequence[int | str]) -> list[str]:
+    return list(dict.fromkeys(name for model in _models(loc) for name in model.model_fields))
+
+
+def _models(loc: Sequence[int | str]) -> list[type[BaseModel]]:
+    """The settings classes that may lie at a place of the schema."""
     annotation: object = RunConfig
     for part in loc:
         step = _step(annotation, part)
         if step is None:
             return []
         annotation = step[0]
-    models = [m for m in _members(annotation) if isinstance(m, type) and issubclass(m, BaseModel)]
-    return list(dict.fromkeys(name for model in models for name in model.model_fields))
+    return [m for m in _members(annotation) if isinstance(m, type) and issubclass(m, BaseModel)]
 
 
 def _step(annotation: object, part: int | str) -> tuple[object, bool] | None:

@@ -29,7 +29,7 @@ def run_stage(
     if unknown := [arm for arm in arms if arm not in settings.arms]:
         raise ConfigError(f"no arm {unknown[0]!r} in {config}; its arms are {', '.join(settings.arms)}")
     if stage == "stage2" and settings.stage2 is None:
-        raise ConfigError(f"{config} has no Stage II (stage2 = none)")
+        raise ConfigError(f"{config} has no Stage II (stage2 = false)")
     if dry_run:
         from exprl.cli.plan import show_plan
 

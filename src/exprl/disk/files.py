@@ -19,6 +19,7 @@ import errno
 import json
 import os
 import shutil
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -141,13 +142,26 @@ def disk_room(path: str | Path) -> Iterator[None]:
     """Turn a full disk, inside the block, into an error that says what is free and that nothing finished is lost."""
     try:
         yield
-    except OSError as error:
-        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+    except _save_errors() as error:
+        if not _says_full(error):
             raise
         raise RunError(
             f"no room on the disk for {Path(path).name} ({_free(Path(path))} free); make some and run again with "
             "--resume: all finished work is kept"
         ) from error
+
+
+def _save_errors() -> tuple[type[Exception], ...]:
+    """What saving raises; the libraries that write checkpoints have errors of their own, without an `errno`."""
+    own: object = getattr(sys.modules.get("safetensors"), "SafetensorError", None)
+    torch_and_system = (OSError, RuntimeError)
+    return (*torch_and_system, own) if isinstance(own, type) and issubclass(own, Exception) else torch_and_system
+
+
+def _says_full(error: Exception) -> bool:
+    if isinstance(error, OSError):
+        return error.errno in {errno.ENOSPC, errno.EDQUOT}
+    return "(os error 28)" in str(error) or "inline_container" in str(error)
 
 
 def _replace(path: Path, data: bytes) -> None:

@@ -1,9 +1,9 @@
 r"""The deterministic judge: how many milestones of the reference does the text derive?
 
-    n = 1 + floor(4 * established / all),  score = (n - 1) / 4
+    n = 1 for none of them, 5 for all, else 2 + floor(3 * (established - 1) / (all - 1));  score = (n - 1) / 4
 
-Milestones are the step results and the final answer of the reference (`exprl.judge.milestones`), so n = 5 means all
-of them. One rule is added: a right final answer that is both derived and stated gives n >= 4, for a sound route that
+Milestones are the step results and the final answer of the reference (`exprl.judge.milestones`). The first one counts as
+much as a step up the scale: from where a policy stands that establishes nothing, it is the signal there is. One rule is added: a right final answer that is both derived and stated gives n >= 4, for a sound route that
 the reference did not take. A final answer that is wrong or not stated leaves n <= 4.
 
 A text *establishes* a step's result by an equation that derives it (`exprl.judge.claims`):
@@ -96,7 +96,11 @@ class _Tally(NamedTuple):
 
 
 def _likert(tally: _Tally) -> int:
-    likert = 1 + 4 * tally.established // tally.milestones
+    if not tally.established:
+        return 1
+    if tally.established == tally.milestones:
+        return 5
+    likert = 2 + 3 * (tally.established - 1) // (tally.milestones - 1)
     return max(likert, 4) if tally.answered else likert
 
 

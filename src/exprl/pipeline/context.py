@@ -13,11 +13,21 @@ from exprl.config import PolicyConfig, RunConfig
 from exprl.data import find_overlap, load_problems, refuse_overlap, require_answers, require_references
 from exprl.errors import ConfigError, EngineError
 from exprl.evaluate.sample import HTTPSampler, LocalSampler, Sampler
+from exprl.judge import build_judge
 from exprl.methods import needs_judge
 from exprl.types import Problem
-from exprl.worlds import is_world, world_policy
+from exprl.worlds import is_world, world_policy, world_seed
 
-__all__ = ["TRAIN_SET", "load_sets", "open_sampler", "policy_path", "refuse_overlaps"]
+__all__ = [
+    "TRAIN_SET",
+    "check_inputs",
+    "check_policy",
+    "load_sets",
+    "named_set",
+    "open_sampler",
+    "policy_path",
+    "refuse_overlaps",
+]
 
 TRAIN_SET = "hard_train"
 
@@ -25,6 +35,35 @@ TRAIN_SET = "hard_train"
 def policy_path(model: str) -> str:
     """A world's name becomes the path of its primed policy; a Hub id or a path is itself."""
     return str(world_policy(model)) if is_world(model) else model
+
+
+def check_inputs(config: RunConfig) -> None:
+    """Refuse what cannot be run, before a run directory is made or anything is spent.
+
+    Raises:
+        DataError: problems that cannot be used. OverlapError: evaluation problems among them.
+        CheckpointError, ConfigError: a policy that is not there.
+        JudgeError: a judge that cannot be built.
+    """
+    check_policy(config.policy)
+    if any(needs_judge(method) for method in config.arms.values()):
+        build_judge(config.judge)
+    refuse_overlaps(config, load_sets(config))
+
+
+def check_policy(policy: PolicyConfig) -> None:
+    """Refuse a policy that is no checkpoint and no world; a Hub id and a server are taken at their word.
+
+    Raises:
+        CheckpointError: a folder that is not a checkpoint.
+        ConfigError: no such world.
+    """
+    from exprl.engines.trl.train import check_policy_path
+
+    if is_world(policy.model):
+        world_seed(policy.model)
+    elif policy.url is None:
+        check_policy_path(policy.model)
 
 
 def load_sets(config: RunConfig) -> dict[str, list[Problem]]:
@@ -41,8 +80,20 @@ def load_sets(config: RunConfig) -> dict[str, list[Problem]]:
     for name, problems in sets.items():
         if not problems:
             raise ConfigError(f"{name}: no problems; check data path, offset and limit")
-        require_answers(problems)
+        require_answers(problems, f"grading {name}")
     return sets
+
+
+def named_set(config: RunConfig, name: str) -> list[Problem]:
+    """One of `load_sets`.
+
+    Raises:
+        ConfigError: no set of that name.
+    """
+    sets = load_sets(config)
+    if name not in sets:
+        raise ConfigError(f"no set {name!r}; there are {', '.join(sets)}")
+    return sets[name]
 
 
 def refuse_overlaps(config: RunConfig, sets: dict[str, list[Problem]]) -> list[str]:
@@ -85,16 +136,17 @@ def _local_sampler(config: RunConfig, policy: str) -> LocalSampler:
         from transformers import AutoModelForCausalLM
     except ImportError as error:
         raise EngineError(f"a local policy needs the train extra: pip install 'exprl[train]' ({error})") from error
-    from exprl.engines.trl.train import check_policy_path, load_tokenizer
+    from exprl.engines.trl.train import check_policy_path, load_tokenizer, loading
 
     check_policy_path(policy)
     torch.set_num_threads(config.policy.threads)
     device = pick_device(config.policy)
     # On a CPU bf16 is emulated or slow for tiny models; sampling follows the configured type on an accelerator only.
     dtype = torch.bfloat16 if config.policy.dtype == "bfloat16" and device != "cpu" else torch.float32
-    model = AutoModelForCausalLM.from_pretrained(policy, dtype=dtype, use_safetensors=True).to(device).eval()
+    with loading(policy):
+        model = AutoModelForCausalLM.from_pretrained(policy, dtype=dtype, use_safetensors=True)
     return LocalSampler(
-        model,
+        model.to(device).eval(),
         load_tokenizer(policy),
         config.prompt,
         batch=config.policy.sample_batch,

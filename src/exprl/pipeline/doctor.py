@@ -92,16 +92,16 @@ def _disk(path: Path) -> Finding:
 
 
 def _policy(config: RunConfig) -> Finding:
-    from exprl.engines.trl.train import check_policy_path
+    from exprl.pipeline.context import check_policy
     from exprl.worlds import is_world
 
     model = config.policy.model
-    if is_world(model):
-        return Finding("policy", True, f"{model}: embedded, primed on first use")
     try:
-        check_policy_path(model)
+        check_policy(config.policy)
     except ExprlError as error:
         return Finding("policy", False, str(error))
+    if is_world(model):
+        return Finding("policy", True, f"{model}: embedded, primed on first use")
     return Finding("policy", True, model + ("" if Path(model).exists() else " (a Hub id; fetched on first use)"))
 
 

@@ -51,11 +51,18 @@ def filter_problems(
         if missing:
             rows = _decide(sampler, verifier, chunk, settings, name, seed)
             rows = [row for row in rows if str(row["id"]) not in decided]
+            rows = _until(rows, None if keep is None else keep - sum(why is None for why in decided.values()))
             append_jsonl(path, rows)
             decided |= {str(row["id"]): row["why"] for row in rows}
         on_problems(len(chunk))
     kept = [problem for problem in problems if problem.id in decided and decided[problem.id] is None]
-    return kept[:keep], tally([str(why) if why is not None else None for why in decided.values()])
+    return kept, tally([str(why) if why is not None else None for why in decided.values()])
+
+
+def _until(rows: list[dict[str, object]], wanted: int | None) -> list[dict[str, object]]:
+    """The rows up to the last problem that is wanted: what comes after it in its batch is left undecided."""
+    kept = [i for i, row in enumerate(rows) if row["kept"]]
+    return rows if wanted is None or len(kept) <= wanted else rows[: kept[wanted - 1] + 1]
 
 
 def _decide(

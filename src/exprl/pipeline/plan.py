@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from exprl.config import LLMJudgeConfig, MethodConfig, ProcessConfig, RunConfig
 from exprl.methods import needs_judge
 
-__all__ = ["Plan", "PlanRow", "plan"]
+__all__ = ["Plan", "PlanRow", "plan", "plan_judging", "plan_samples"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +65,8 @@ def plan(config: RunConfig, train: int, evaluate: dict[str, int]) -> Plan:
         candidates = train + (sum(evaluate.values()) if config.data.filter_evaluate else 0)
         rows.append(PlanRow("filter", candidates * filtered.n, candidates * filtered.n * filtered.max_tokens, 0))
         kept = min(train, filtered.keep or train)
+        if config.data.filter_evaluate:
+            evaluate = {name: min(size, filtered.keep or size) for name, size in evaluate.items()}
     problems = sum(evaluate.values()) + (kept if config.evaluate.train_problems else 0)
     one_eval = problems * config.evaluate.n
     rows.append(PlanRow("evaluate base", one_eval, one_eval * config.evaluate.max_tokens, 0))
@@ -77,6 +79,22 @@ def plan(config: RunConfig, train: int, evaluate: dict[str, int]) -> Plan:
             stages = 2
         total = one_eval * seeds * stages
         rows.append(PlanRow(f"{arm}, evaluate", total, total * config.evaluate.max_tokens, 0))
+    return _with_judge(config, rows)
+
+
+def plan_samples(config: RunConfig, sizes: dict[str, int], n: int) -> Plan:
+    """Count the work of `n` samples of each problem of the sets."""
+    rollouts = {name: size * n for name, size in sizes.items()}
+    rows = [PlanRow(f"sample {name}", count, count * config.evaluate.max_tokens, 0) for name, count in rollouts.items()]
+    return _with_judge(config, rows)
+
+
+def plan_judging(config: RunConfig, cuts: int) -> Plan:
+    """Count the work of judging traces that are there already, cut into `cuts` pieces in all."""
+    return _with_judge(config, [PlanRow("judge", 0, 0, cuts)])
+
+
+def _with_judge(config: RunConfig, rows: list[PlanRow]) -> Plan:
     calls = sum(row.judge_calls for row in rows)
     ceiling = calls * config.judge.max_tokens if isinstance(config.judge, LLMJudgeConfig) else 0
     return Plan(tuple(rows), ceiling)

@@ -10,11 +10,11 @@ from exprl.config import RunConfig
 from exprl.errors import ConfigError, CoverageError
 from exprl.evaluate.coverage import Counts, Coverage, coverage
 from exprl.evaluate.sample import count_correct, derive_seed
-from exprl.pipeline.context import load_sets, open_sampler, policy_path
+from exprl.pipeline.context import named_set, open_sampler, policy_path
 from exprl.pipeline.jobs import evaluation_sets
 from exprl.verify import build_verifier
 
-__all__ = ["evaluate_policy", "sample_set"]
+__all__ = ["check_ks", "evaluate_policy", "sample_set"]
 
 
 def sample_set(config: RunConfig, policy: str | None, name: str, path: Path, n: int) -> Counts:
@@ -23,16 +23,14 @@ def sample_set(config: RunConfig, policy: str | None, name: str, path: Path, n: 
     Raises:
         ConfigError: no set of that name.
     """
-    sets = load_sets(config)
-    if name not in sets:
-        raise ConfigError(f"no set {name!r}; there are {', '.join(sets)}")
+    problems = named_set(config, name)
     with (
         closing(build_verifier(config.verifier)) as verifier,
         open_sampler(config, policy_path(policy or config.policy.model), base=policy is None) as sampler,
     ):
         return count_correct(
             path,
-            sets[name],
+            problems,
             sampler,
             verifier,
             n=n,
@@ -49,14 +47,32 @@ def evaluate_policy(
     """Coverage of a policy on every evaluation set of the configuration.
 
     Raises:
-        CoverageError: some k is larger than `evaluate.n`; said before anything is sampled.
+        CoverageError: see `check_ks`; said before anything is sampled.
+        ConfigError: there is no set to evaluate on.
     """
+    check_ks(config, ks or ())
+    if not evaluation_sets(config):
+        raise ConfigError(
+            "nothing to evaluate on: set evaluate.train_problems = true or add a [data.evaluate.NAME] table"
+        )
     n = config.evaluate.n
-    if ks and max(ks) > n:
-        raise CoverageError(f"pass@{max(ks)} needs at least {max(ks)} samples a problem, and evaluate.n is {n}")
     results: dict[str, Coverage] = {}
     for name in evaluation_sets(config):
         path = folder / name / "samples.jsonl"
         counts = sample_set(config, policy, name, path, n)
         results[name] = coverage(counts, ks, bootstrap=config.evaluate.bootstrap, level=config.evaluate.level)
     return results
+
+
+def check_ks(config: RunConfig, ks: Sequence[int]) -> None:
+    """Refuse a pass@k that `evaluate.n` samples cannot give.
+
+    Raises:
+        CoverageError: some k is larger than `evaluate.n`.
+    """
+    n, most = config.evaluate.n, max(ks, default=0)
+    if most > n:
+        raise CoverageError(
+            f"pass@{most} needs at least {most} samples a problem, and evaluate.n is {n}; "
+            f"ask for k up to {n}, or set --evaluate.n {most}"
+        )

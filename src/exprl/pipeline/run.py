@@ -13,7 +13,7 @@ from rich.console import Console
 from exprl.config import RunConfig
 from exprl.data import Tally
 from exprl.errors import ConfigError
-from exprl.pipeline.context import TRAIN_SET, load_sets, open_sampler, refuse_overlaps
+from exprl.pipeline.context import TRAIN_SET, check_inputs, load_sets, open_sampler, refuse_overlaps
 from exprl.pipeline.filtering import filter_problems
 from exprl.pipeline.jobs import Job, base_policy
 from exprl.pipeline.pool import run_jobs
@@ -30,12 +30,17 @@ __all__ = ["open_run", "prepare", "run_all", "train_jobs"]
 def open_run(config: RunConfig, *, resume: bool) -> RunDir:
     """Make the run's directory, or open it again with `resume` (which also makes a new one).
 
+    Inputs are checked first, so that a run which cannot start leaves no directory behind that stands in the way.
+
     Raises:
         RunError: it exists and `resume` is not set, or it belongs to another configuration.
+        ExprlError: see `check_inputs`.
     """
     path = Path(config.output) / config.name
     if resume and (path / "config.json").exists():
         return RunDir.resume(path, config)
+    if not (path / "config.json").exists():
+        check_inputs(config)
     return RunDir.create(path, config)
 
 

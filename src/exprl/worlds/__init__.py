@@ -17,7 +17,7 @@ from exprl.errors import ConfigError, DataError
 from exprl.types import Problem
 from exprl.worlds.chain import EASY_STEPS, HARD_STEPS, problems
 
-__all__ = ["SETS", "is_world", "load_problems", "world_policy"]
+__all__ = ["SETS", "is_world", "load_problems", "world_policy", "world_seed"]
 
 SETS = {
     "easy": (1, EASY_STEPS),
@@ -53,7 +53,16 @@ def world_policy(name: str) -> Path:
     """
     from exprl.worlds.policy import Priming, cached_policy
 
+    return cached_policy(Priming(seed=world_seed(name)))
+
+
+def world_seed(name: str) -> int:
+    """The seed that a world's policy is primed with; primes nothing.
+
+    Raises:
+        ConfigError: no such world.
+    """
     world, _, seed = name.removeprefix("world:").partition("@")
-    if world != "chain" or (seed and not seed.isdecimal()):
+    if world != "chain" or (seed and not (seed.isascii() and seed.isdecimal())):
         raise ConfigError(f"{name}: no such world; there is world:chain, or world:chain@SEED")
-    return cached_policy(Priming(seed=int(seed or 0)))
+    return int(seed or 0)

@@ -1,6 +1,6 @@
 r"""The chain world: a four-digit number goes through a chain of operations, written out step by step.
 
-    problem    4486 then rot then -100 then rev?
+    problem    3 steps from 4486: rot, -100, rev?
     reference  rot(4486)=4864###4864-100=4764###rev(4764)=4674###\boxed{4674}
 
 Six skills: add or subtract one unit of a decimal place (without carry), reverse the digits (`rev`), rotate them to the left
@@ -8,7 +8,7 @@ Six skills: add or subtract one unit of a decimal place (without carry), reverse
 every step of a chain gives a new number, so no short cut leads to it.
 
 The corpus that primes the policy holds right traces of *easy* problems (1-3 steps), some with a slip that is noticed
-(`wait`) and done again, and *careless* attempts at longer ones: each step is right with probability 0.08 only, slips
+(`wait`) and done again, and *careless* attempts at longer ones: each step is right with probability 0.06 only, slips
 mostly pass unnoticed, and no attempt that came out right is kept. The policy so has all the parts and the form of a long
 solution, but has never composed one: that is what makes the hard problems hard, and nothing in their format.
 
@@ -34,7 +34,7 @@ LONG_STEPS = (4, 5, 6, 7)
 
 LONG_SHARE = 0.4
 """Share of the corpus that is careless attempts at long chains."""
-RIGHT = 0.08
+RIGHT = 0.06
 """Chance of each step of a careless attempt to be right."""
 NOTICED = 0.05
 """Chance of a slip, in an easy trace, that is noticed and done again; in a careless one, of a redo that is no better."""
@@ -51,7 +51,7 @@ class Chain:
     @property
     def text(self) -> str:
         """The problem as the policy sees it."""
-        return str(self.start) + "".join(f" then {operation}" for operation in self.operations) + "?"
+        return f"{len(self.operations)} steps from {self.start}: {', '.join(self.operations)}?"
 
     @property
     def answer(self) -> str:
@@ -158,7 +158,7 @@ def _careful(rng: random.Random, chain: Chain) -> str:
     trace, value = "", chain.start
     for operation, result in zip(chain.operations, chain.values, strict=True):
         if rng.random() < NOTICED:
-            trace += line(value, operation, _slip(rng, result)) + "wait "
+            trace += line(value, operation, _slip(result)) + "wait "
         trace += line(value, operation, result)
         value = result
     return trace + boxed(value)
@@ -173,19 +173,21 @@ def _careless(rng: random.Random, chain: Chain) -> tuple[str, int]:
         if rng.random() < RIGHT:
             trace += line(value, operation, result)
         else:
-            slip = _slip(rng, result)
+            slip = _slip(result)
             trace += line(value, operation, slip)
             if rng.random() < NOTICED:
-                slip = _slip(rng, result)
+                slip = _slip(result)
                 trace += "wait " + line(value, operation, slip)
             result = slip
         value = result
     return trace + boxed(value), value
 
 
-def _slip(rng: random.Random, value: int) -> int:
-    """The number with one digit wrong."""
-    digits = list(str(value))
-    place = rng.randrange(4)
-    digits[place] = rng.choice([digit for digit in "123456789" if digit != digits[place]])
-    return int("".join(digits))
+def _slip(value: int) -> int:
+    """The number with its leading digit one too high (9 becomes 1): a carry that is not there.
+
+    A slip is one decision, so its chance is not a product over digits; and since only nine slips on the same digit would
+    make it right again, no attempt ends in the right answer by luck.
+    """
+    digits = str(value)
+    return int(str(int(digits[0]) % 9 + 1) + digits[1:])

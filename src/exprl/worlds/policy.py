@@ -11,11 +11,12 @@ import itertools
 import json
 import math
 import os
-import shutil
+import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from exprl.disk.files import disk_room
 from exprl.errors import EngineError
 from exprl.worlds import chain
 from exprl.worlds.tokenizer import PIECES, make_tokenizer
@@ -41,9 +42,8 @@ class Priming:
 
     @property
     def name(self) -> str:
-        """A folder's name that changes with the settings and the world."""
-        world = [chain.LONG_SHARE, chain.RIGHT, chain.NOTICED, chain.EASY_STEPS, chain.LONG_STEPS, PIECES]
-        text = json.dumps([asdict(self), world])
+        """A folder's name that changes with the settings and the world, of which a piece of the corpus is a print."""
+        text = json.dumps([asdict(self), PIECES, list(itertools.islice(chain.corpus(self.seed), 256))])
         return f"chain-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
@@ -52,6 +52,7 @@ def cached_policy(priming: Priming = Priming()) -> Path:
 
     Raises:
         EngineError: the `train` extra is not installed.
+        RunError: no room on the disk.
     """
     import platformdirs
 
@@ -59,14 +60,16 @@ def cached_policy(priming: Priming = Priming()) -> Path:
     target = root / priming.name
     if not (target / "config.json").is_file():
         root.mkdir(parents=True, exist_ok=True)
-        aside = root / f".{priming.name}.{os.getpid()}"
         model, tokenizer = prime(priming)
-        model.save_pretrained(aside)
-        tokenizer.save_pretrained(aside)
-        try:
-            aside.rename(target)
-        except OSError:  # another process was first, and made the same
-            shutil.rmtree(aside)
+        with tempfile.TemporaryDirectory(dir=root, prefix=".priming-") as draft, disk_room(target):
+            aside = Path(draft) / priming.name
+            model.save_pretrained(aside)
+            tokenizer.save_pretrained(aside)
+            try:
+                aside.rename(target)
+            except OSError:
+                if not (target / "config.json").is_file():  # else another process was first, and made the same
+                    raise
     return target
 
 

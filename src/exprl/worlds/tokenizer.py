@@ -21,7 +21,7 @@ PIECES = (
     *"0123456789",
     *(f"{sign}{unit}" for sign in "+-" for unit in UNITS),
     *SHUFFLES,
-    *("(", ")", "=", " then ", "?", MARKER, "wait ", "\\boxed{", "}"),
+    *("(", ")", "=", " steps from ", ": ", ", ", "?", MARKER, "wait ", "\\boxed{", "}"),
 )
 
 

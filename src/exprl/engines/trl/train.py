@@ -14,7 +14,8 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 
     from exprl.engines.trl.trainer import Scored, Scorer
 
-__all__ = ["Stage", "check_policy_path", "latest_checkpoint", "train_stage"]
+__all__ = ["Stage", "check_policy_path", "latest_checkpoint", "load_tokenizer", "loading", "train_stage"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,12 +122,47 @@ def check_policy_path(policy: str) -> None:
             f"{policy}: not a checkpoint: config.json is missing; give the folder that save_pretrained wrote, "
             "such as <run>/arms/<arm>/seed-0/stage1/final"
         )
-    if not any(path.glob("*.safetensors")):
+    weights = sorted(path.glob("*.safetensors"))
+    if not weights:
         raise CheckpointError(f"{policy}: no *.safetensors in it; pickled weights are not loaded")
     try:
-        json.loads((path / "config.json").read_text("utf-8"))
+        settings = json.loads((path / "config.json").read_text("utf-8"))
     except ValueError as error:
         raise CheckpointError(f"{policy}: config.json is damaged: {error}") from error
+    if not isinstance(settings, dict) or "model_type" not in settings:
+        raise CheckpointError(f"{policy}: config.json names no model_type; it is not a transformers checkpoint's")
+    for file in weights:
+        _check_weights(file)
+
+
+def _check_weights(file: Path) -> None:
+    """Refuse a file of weights that is cut short or no safetensors file; reads its header only."""
+    try:
+        from safetensors import SafetensorError, safe_open
+    except ImportError:
+        return  # without the train extra nothing is loaded either
+    try:
+        with safe_open(file, framework="numpy"):
+            pass
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{file}: damaged weights ({error}); copy or save the checkpoint again") from error
+
+
+@contextmanager
+def loading(policy: str) -> Iterator[None]:
+    """Turn what transformers raises for a policy that it cannot load into one line that names the policy.
+
+    Raises:
+        CheckpointError: no such Hub id, no connection, or a checkpoint that does not fit together.
+    """
+    try:
+        yield
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        reason = next((line for line in str(error).splitlines() if line.strip()), "no reason given")
+        raise CheckpointError(
+            f"{policy}: cannot be loaded ({type(error).__name__}: {reason[:200]}); "
+            "check the name and the connection, or give a checkpoint's folder"
+        ) from error
 
 
 def latest_checkpoint(checkpoints: Path) -> Path | None:
@@ -138,7 +174,8 @@ def load_tokenizer(policy: str) -> PreTrainedTokenizerBase:
     """The policy's own tokenizer, padded on the left, with a pad token."""
     from transformers import AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(policy, padding_side="left")
+    with loading(policy):
+        tokenizer = AutoTokenizer.from_pretrained(policy, padding_side="left")
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
