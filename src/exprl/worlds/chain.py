@@ -1,18 +1,19 @@
 r"""The chain world: a four-digit number goes through a chain of operations, written out step by step.
 
-    problem    3 steps from 4486: rot, -100, rev?
-    reference  rot(4486)=4864###4864-100=4764###rev(4764)=4674###\boxed{4674}
+    problem    3 steps from 4486: 1) rot 2) -100 3) rev
+    reference   1) rot(4486)=4864### 2) 4864-100=4764### 3) rev(4764)=4674###\boxed{4674}
 
 Six skills: add or subtract one unit of a decimal place (without carry), reverse the digits (`rev`), rotate them to the left
 (`rot`), swap the two halves (`swp`). No zero digit occurs, so there are 6,561 states: an answer cannot be guessed, and
-every step of a chain gives a new number, so no short cut leads to it.
+every step of a chain gives a new number, so no short cut leads to it. Chains at whose answer careless attempts arrive by luck
+are not used as problems: a right answer has to be derived.
 
 The corpus that primes the policy holds right traces of *easy* problems (1-3 steps), some with a slip that is noticed
-(`wait`) and done again, and *careless* attempts at longer ones: each step is right with probability 0.06 only, slips
+(`wait`) and done again, and *careless* attempts at longer ones: each step is right with probability 0.08 only, slips
 mostly pass unnoticed, and no attempt that came out right is kept. The policy so has all the parts and the form of a long
 solution, but has never composed one: that is what makes the hard problems hard, and nothing in their format.
 
-Hard problems have 5, 6 or 7 steps in equal shares, so that what is unlocked on the shorter ones feeds the longer.
+Hard problems have 6, 7 or 8 steps in equal shares, so that what is unlocked on the shorter ones feeds the longer.
 """
 
 from __future__ import annotations
@@ -28,13 +29,16 @@ __all__ = ["EASY_STEPS", "HARD_STEPS", "MARKER", "Chain", "attempt", "corpus", "
 MARKER = "###"
 UNITS = (1, 10, 100, 1000)
 SHUFFLES = ("rev", "rot", "swp")
+OPERATIONS = (*SHUFFLES, *(f"{sign}{unit}" for sign in "+-" for unit in UNITS))
 EASY_STEPS = (1, 2, 3)
-HARD_STEPS = (5, 6, 7)
-LONG_STEPS = (4, 5, 6, 7)
+HARD_STEPS = (6, 7, 8)
+LONG_STEPS = (4, 5, 6, 7, 8)
+MISREAD = dict(zip("147295386", "472953861", strict=True))
+"""Which digit a slip makes of which: one cycle over all nine, no neighbours."""
 
 LONG_SHARE = 0.4
 """Share of the corpus that is careless attempts at long chains."""
-RIGHT = 0.06
+RIGHT = 0.08
 """Chance of each step of a careless attempt to be right."""
 NOTICED = 0.05
 """Chance of a slip, in an easy trace, that is noticed and done again; in a careless one, of a redo that is no better."""
@@ -51,7 +55,8 @@ class Chain:
     @property
     def text(self) -> str:
         """The problem as the policy sees it."""
-        return f"{len(self.operations)} steps from {self.start}: {', '.join(self.operations)}?"
+        steps = "".join(f" {i}) {operation}" for i, operation in enumerate(self.operations, 1))
+        return f"{len(self.operations)} steps from {self.start}:{steps}"
 
     @property
     def answer(self) -> str:
@@ -62,8 +67,8 @@ class Chain:
     def solution(self) -> str:
         """The worked reference."""
         before = (self.start, *self.values[:-1])
-        lines = (line(v, o, w) for v, o, w in zip(before, self.operations, self.values, strict=True))
-        return "".join(lines) + boxed(self.values[-1])
+        steps = enumerate(zip(before, self.operations, self.values, strict=True), 1)
+        return "".join(line(i, v, o, w) for i, (v, o, w) in steps) + boxed(self.values[-1])
 
 
 def apply(value: int, operation: str) -> int:
@@ -78,10 +83,10 @@ def apply(value: int, operation: str) -> int:
     return value + int(operation)
 
 
-def line(value: int, operation: str, result: int) -> str:
+def line(step: int, value: int, operation: str, result: int) -> str:
     """One step as the traces write it, closed by the marker."""
     left = f"{operation}({value})" if operation in SHUFFLES else f"{value}{operation}"
-    return f"{left}={result}{MARKER}"
+    return f" {step}) {left}={result}{MARKER}"
 
 
 def boxed(value: int) -> str:
@@ -130,12 +135,25 @@ def problems(name: str, count: int, seed: int, steps: tuple[int, ...]) -> list[P
     made: list[Problem] = []
     while len(made) < count:
         chain = make_chain(rng, steps[len(made) % len(steps)])
-        if chain.text not in seen:
+        if chain.text not in seen and not _lucky(chain):
             seen.add(chain.text)
             reference = Reference(solution=chain.solution, answer=chain.answer)
             meta: dict[str, str | int | float] = {"steps": len(chain.operations)}
             made.append(Problem(f"{name}-{len(made):04d}", chain.text, reference, "math", meta))
     return made
+
+
+def _lucky(chain: Chain, tries: int = 400) -> bool:
+    """Whether careless attempts, some of them with a wrong operation, arrive at the answer of a long chain by luck."""
+    if len(chain.operations) <= max(EASY_STEPS):
+        return False
+    rng = random.Random(chain.text)
+    for _ in range(tries):
+        operations = [rng.choice(OPERATIONS) if rng.random() < 0.15 else operation for operation in chain.operations]
+        other = Chain(chain.start, tuple(operations), chain.values)
+        if _careless(rng, other)[1] == chain.values[-1]:
+            return True
+    return False
 
 
 def _draw_step(rng: random.Random, start: int, operations: list[str], values: list[int]) -> tuple[str, int] | None:
@@ -156,38 +174,38 @@ def _draw_step(rng: random.Random, start: int, operations: list[str], values: li
 
 def _careful(rng: random.Random, chain: Chain) -> str:
     trace, value = "", chain.start
-    for operation, result in zip(chain.operations, chain.values, strict=True):
+    for step, (operation, result) in enumerate(zip(chain.operations, chain.values, strict=True), 1):
         if rng.random() < NOTICED:
-            trace += line(value, operation, _slip(result)) + "wait "
-        trace += line(value, operation, result)
+            trace += line(step, value, operation, _slip(result)) + " wait"
+        trace += line(step, value, operation, result)
         value = result
     return trace + boxed(value)
 
 
 def _careless(rng: random.Random, chain: Chain) -> tuple[str, int]:
     trace, value = "", chain.start
-    for operation in chain.operations:
+    for step, operation in enumerate(chain.operations, 1):
         result = apply(value, operation)
         if not 1000 <= result <= 9999:
             result = value
         if rng.random() < RIGHT:
-            trace += line(value, operation, result)
+            trace += line(step, value, operation, result)
         else:
             slip = _slip(result)
-            trace += line(value, operation, slip)
+            trace += line(step, value, operation, slip)
             if rng.random() < NOTICED:
                 slip = _slip(result)
-                trace += "wait " + line(value, operation, slip)
+                trace += " wait" + line(step, value, operation, slip)
             result = slip
         value = result
     return trace + boxed(value), value
 
 
 def _slip(value: int) -> int:
-    """The number with its leading digit one too high (9 becomes 1): a carry that is not there.
+    """The number with its leading digit misread.
 
-    A slip is one decision, so its chance is not a product over digits; and since only nine slips on the same digit would
-    make it right again, no attempt ends in the right answer by luck.
+    A slip is one decision, so its chance is not a product over digits; and since nine misreadings of the same digit bring
+    it back, and fewer rarely amount to a unit, hardly any attempt ends in the right answer by luck.
     """
     digits = str(value)
-    return int(str(int(digits[0]) % 9 + 1) + digits[1:])
+    return int(MISREAD[digits[0]] + digits[1:])

@@ -11,7 +11,9 @@ import itertools
 import json
 import math
 import os
+import random
 import tempfile
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -101,12 +103,10 @@ def prime(priming: Priming) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast]:
         )
     )
     optimiser = torch.optim.AdamW(model.parameters(), lr=priming.learning_rate, betas=(0.9, 0.98), weight_decay=0.01)
-    pairs = chain.corpus(priming.seed)
     model.train()
-    for step in range(priming.steps):
+    for step, batch in enumerate(itertools.islice(_batches(priming), priming.steps)):
         for group in optimiser.param_groups:
             group["lr"] = priming.learning_rate * _rate(step, priming.steps)
-        batch = list(itertools.islice(pairs, priming.batch))
         ids, labels = _tensors(batch, tokenizer)
         loss = model(input_ids=ids, labels=labels).loss
         optimiser.zero_grad()
@@ -115,6 +115,16 @@ def prime(priming: Priming) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast]:
         optimiser.step()
     torch.set_num_threads(threads)
     return model.eval(), tokenizer
+
+
+def _batches(priming: Priming) -> Iterator[list[tuple[str, str]]]:
+    """Batches of traces of like length, so that little is spent on padding, in random order."""
+    pairs, rng = chain.corpus(priming.seed), random.Random(priming.seed)
+    while True:
+        pool = sorted(itertools.islice(pairs, 32 * priming.batch), key=lambda pair: len(pair[0]) + len(pair[1]))
+        batches = [pool[start : start + priming.batch] for start in range(0, len(pool), priming.batch)]
+        rng.shuffle(batches)
+        yield from batches
 
 
 def _rate(step: int, steps: int) -> float:

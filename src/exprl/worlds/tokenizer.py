@@ -7,21 +7,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from exprl.worlds.chain import MARKER, SHUFFLES, UNITS
+from exprl.worlds.chain import LONG_STEPS, MARKER, OPERATIONS
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 __all__ = ["PIECES", "make_tokenizer"]
 
+STEPS = range(1, max(LONG_STEPS) + 1)
 PAD, END = "<pad>", "<eos>"
 PIECES = (
     PAD,
     END,
     *"0123456789",
-    *(f"{sign}{unit}" for sign in "+-" for unit in UNITS),
-    *SHUFFLES,
-    *("(", ")", "=", " steps from ", ": ", ", ", "?", MARKER, "wait ", "\\boxed{", "}"),
+    *OPERATIONS,
+    *("(", ")", "=", " steps from ", ":", MARKER, " wait", "\\boxed{", "}"),
+    *(f" {step}) " for step in STEPS),
 )
 
 
