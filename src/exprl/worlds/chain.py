@@ -1,7 +1,7 @@
 r"""The chain world: a four-digit number goes through a chain of operations, written out step by step.
 
     problem    3 steps from 4486: 1) rot 2) -100 3) rev
-    reference   1) rot(4486)=4864### 2) 4864-100=4764### 3) rev(4764)=4674###\boxed{4674}
+    reference   1) rot(4486)=4864### 2) -100+(4864)=4764### 3) rev(4764)=4674###\boxed{4674}
 
 Six skills: add or subtract one unit of a decimal place (without carry), reverse the digits (`rev`), rotate them to the left
 (`rot`), swap the two halves (`swp`). No zero digit occurs, so there are 6,561 states: an answer cannot be guessed, and
@@ -13,7 +13,7 @@ The corpus that primes the policy holds right traces of *easy* problems (1-3 ste
 mostly pass unnoticed, and no attempt that came out right is kept. The policy so has all the parts and the form of a long
 solution, but has never composed one: that is what makes the hard problems hard, and nothing in their format.
 
-Hard problems have 6, 7 or 8 steps in equal shares, so that what is unlocked on the shorter ones feeds the longer.
+Hard problems have 5, 6 or 7 steps in equal shares, so that what is unlocked on the shorter ones feeds the longer.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ UNITS = (1, 10, 100, 1000)
 SHUFFLES = ("rev", "rot", "swp")
 OPERATIONS = (*SHUFFLES, *(f"{sign}{unit}" for sign in "+-" for unit in UNITS))
 EASY_STEPS = (1, 2, 3)
-HARD_STEPS = (6, 7, 8)
+HARD_STEPS = (5, 6, 7)
 LONG_STEPS = (4, 5, 6, 7, 8)
 MISREAD = dict(zip("147295386", "472953861", strict=True))
 """Which digit a slip makes of which: one cycle over all nine, no neighbours."""
@@ -85,7 +85,7 @@ def apply(value: int, operation: str) -> int:
 
 def line(step: int, value: int, operation: str, result: int) -> str:
     """One step as the traces write it, closed by the marker."""
-    left = f"{operation}({value})" if operation in SHUFFLES else f"{value}{operation}"
+    left = f"{operation}({value})" if operation in SHUFFLES else f"{operation}+({value})"
     return f" {step}) {left}={result}{MARKER}"
 
 

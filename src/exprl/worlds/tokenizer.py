@@ -21,7 +21,7 @@ PIECES = (
     END,
     *"0123456789",
     *OPERATIONS,
-    *("(", ")", "=", " steps from ", ":", MARKER, " wait", "\\boxed{", "}"),
+    *("(", "+(", ")=", " steps from ", ":", MARKER, " wait", "\\boxed{", "}"),
     *(f" {step}) " for step in STEPS),
 )
 
