@@ -8,6 +8,7 @@ and end with exit code 2.
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from typing import NoReturn
 
 from cyclopts import App, CycloptsError
@@ -37,10 +38,10 @@ for _order, (_name, _help) in enumerate(_COMMANDS.items()):
     app.command(f"exprl.cli.{_name}:{_name}_", name=_name, help=_help, sort_key=_order)
 
 
-def main() -> None:
-    """Entry point of the `exprl` script."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point of the `exprl` script; ends the process."""
     try:
-        app(exit_on_error=False, print_error=False)
+        app(sys.argv[1:] if arguments is None else arguments, exit_on_error=False, print_error=False)
     except (ExprlError, CycloptsError) as error:
         _fail(error)
     except OSError as error:

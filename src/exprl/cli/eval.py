@@ -47,7 +47,7 @@ def eval_(
         check_ks(settings, k)
         sets = load_sets(settings)
         sizes = {name: len(sets[name]) for name in evaluation_sets(settings)}
-        print_plan(settings, plan_samples(settings, sizes, settings.evaluate.n), as_json=as_json)
+        print_plan(settings, plan_samples(settings, sizes, settings.evaluate.n), as_json=as_json, policy=policy)
         return
     folder = out or Path(settings.output) / f"{settings.name}-eval"
     results = evaluate_policy(settings, policy, folder, ks=list(k) or None)

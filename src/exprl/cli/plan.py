@@ -32,8 +32,10 @@ def show_plan(config: RunConfig, *, as_json: bool) -> None:
         console().print(f"problems before the filter: {sizes_text}; seeds {list(config.seeds)}", highlight=False)
 
 
-def print_plan(config: RunConfig, result: Plan, warnings: list[str] | None = None, *, as_json: bool) -> None:
-    """Print the numbers of a plan, whatever it is of."""
+def print_plan(
+    config: RunConfig, result: Plan, warnings: list[str] | None = None, *, as_json: bool, policy: str | None = None
+) -> None:
+    """Print the numbers of a plan, whatever it is of; `policy` is one other than the configuration's."""
     from rich.table import Table
 
     if as_json:
@@ -49,7 +51,8 @@ def print_plan(config: RunConfig, result: Plan, warnings: list[str] | None = Non
     out.print(table)
     judge = getattr(config.judge, "model", "milestone (no model)")
     out.print(
-        f"policy {config.policy.model}; judge {judge}, writes at most {result.judge_tokens:,} tokens", highlight=False
+        f"policy {policy or config.policy.model}; judge {judge}, writes at most {result.judge_tokens:,} tokens",
+        highlight=False,
     )
     for warning in warnings or []:
         out.print(f"warning: {warning}", highlight=False)

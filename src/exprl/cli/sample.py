@@ -36,7 +36,7 @@ def sample_(
         from exprl.pipeline.plan import plan_samples
 
         sizes = {set_name: len(named_set(settings, set_name))}
-        print_plan(settings, plan_samples(settings, sizes, n), as_json=as_json)
+        print_plan(settings, plan_samples(settings, sizes, n), as_json=as_json, policy=policy)
         return
     counts = sample_set(settings, policy, set_name, out, n)
     drawn, right, unscored = (int(part.sum()) for part in (counts.n_SP, counts.correct_SP, counts.unscored_SP))

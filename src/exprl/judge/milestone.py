@@ -3,8 +3,9 @@ r"""The deterministic judge: how many milestones of the reference does the text 
     n = 1 for none of them, 5 for all, else 2 + floor(3 * (established - 1) / (all - 1));  score = (n - 1) / 4
 
 Milestones are the step results and the final answer of the reference (`exprl.judge.milestones`). The first one counts as
-much as a step up the scale: from where a policy stands that establishes nothing, it is the signal there is. One rule is added: a right final answer that is both derived and stated gives n >= 4, for a sound route that
-the reference did not take. A final answer that is wrong or not stated leaves n <= 4.
+much as a step up the scale: from where a policy stands that establishes nothing, it is the signal there is. One rule is
+added: a right final answer that is both derived and stated gives n >= 4, for a sound route that the reference did not take. A
+final answer that is wrong or not stated leaves n <= 4.
 
 A text *establishes* a step's result by an equation that derives it (`exprl.judge.claims`):
   - it is true arithmetic, at least one operation is not trivial, and every operand is known: from the question, from

@@ -136,6 +136,7 @@ def _local_sampler(config: RunConfig, policy: str) -> LocalSampler:
         from transformers import AutoModelForCausalLM
     except ImportError as error:
         raise EngineError(f"a local policy needs the train extra: pip install 'exprl[train]' ({error})") from error
+    from exprl.engines.trl.surroundings import quiet
     from exprl.engines.trl.train import check_policy_path, load_tokenizer, loading
 
     check_policy_path(policy)
@@ -143,7 +144,7 @@ def _local_sampler(config: RunConfig, policy: str) -> LocalSampler:
     device = pick_device(config.policy)
     # On a CPU bf16 is emulated or slow for tiny models; sampling follows the configured type on an accelerator only.
     dtype = torch.bfloat16 if config.policy.dtype == "bfloat16" and device != "cpu" else torch.float32
-    with loading(policy):
+    with quiet(), loading(policy):
         model = AutoModelForCausalLM.from_pretrained(policy, dtype=dtype, use_safetensors=True)
     return LocalSampler(
         model.to(device).eval(),

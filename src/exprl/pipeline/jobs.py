@@ -9,7 +9,6 @@ its files end. Jobs of different arms run side by side in worker processes; each
 
 from __future__ import annotations
 
-import asyncio
 import os
 import threading
 import time
@@ -99,17 +98,14 @@ def _train(run: RunDir, job: Job, sets: dict[str, list[Problem]], verifier: Veri
     judge = build_judge(config.judge) if needs_judge(settings) else None
     start = base_policy(config) if job.stage == "stage1" else str(run.stage(job.arm, job.seed, "stage1").final)
     started = time.perf_counter()
-    try:
-        final = train_stage(
-            Stage(start, settings, sets[TRAIN_SET], folder.path, job.seed, config.unscored_limit),
-            build_method(settings, judge, config.segments),
-            verifier,
-            config.policy,
-            config.prompt,
-        )
-    finally:
-        if judge is not None:
-            asyncio.run(judge.aclose())
+    final = train_stage(
+        Stage(start, settings, sets[TRAIN_SET], folder.path, job.seed, config.unscored_limit),
+        build_method(settings, judge, config.segments),
+        verifier,
+        config.policy,
+        config.prompt,
+        on_end=None if judge is None else judge.aclose,
+    )
     _evaluate(run, folder.path / "eval", str(final), sets, verifier, seed=job.seed, base=False)
     mark_done(folder.path, seconds=round(time.perf_counter() - started, 1))
 

@@ -58,6 +58,8 @@ def cached_policy(priming: Priming = Priming()) -> Path:
     """
     import platformdirs
 
+    from exprl.engines.trl.surroundings import quiet
+
     root = Path(os.environ.get("EXPRL_CACHE") or platformdirs.user_cache_dir("exprl")) / "worlds"
     target = root / priming.name
     if not (target / "config.json").is_file():
@@ -65,7 +67,8 @@ def cached_policy(priming: Priming = Priming()) -> Path:
         model, tokenizer = prime(priming)
         with tempfile.TemporaryDirectory(dir=root, prefix=".priming-") as draft, disk_room(target):
             aside = Path(draft) / priming.name
-            model.save_pretrained(aside)
+            with quiet():
+                model.save_pretrained(aside)
             tokenizer.save_pretrained(aside)
             try:
                 aside.rename(target)

@@ -166,11 +166,21 @@ def _verdict_rows(batch: RolloutBatch, credits: Credits) -> list[Row]:
             "raw": verdict.raw,
             "judge": verdict.judge,
             "prompt_hash": verdict.prompt_hash,
-            "usage": dataclasses.asdict(verdict.usage),
+            "usage": _usage(verdict.usage),
         }
         for rollout, row in zip(batch.rollouts, credits.verdicts, strict=True)
         for cut, verdict in enumerate(row)
     ]
+
+
+def _usage(usage: Usage) -> Row:
+    # Written out: `dataclasses.asdict` copies deeply, and there are thousands of verdicts a step.
+    return {
+        "calls": usage.calls,
+        "prompt_tokens": usage.prompt_tokens,
+        "completion_tokens": usage.completion_tokens,
+        "cached_tokens": usage.cached_tokens,
+    }
 
 
 def _finite(value: float | None) -> float | None:

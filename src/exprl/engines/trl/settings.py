@@ -7,6 +7,7 @@ over all tokens of an update (TRL's "dapo"), clipped as PPO, with the k3 estimat
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -57,7 +58,7 @@ def grpo_settings(
         steps_per_generation=accumulate * optimisation.updates_per_step,
         num_iterations=1,
         max_completion_length=optimisation.max_tokens,
-        shuffle_dataset=True,
+        shuffle_dataset=False,  # the order of the whole stage is in the dataset (exprl.engines.trl.prompts)
         remove_unused_columns=False,
         # sampling
         temperature=optimisation.temperature,
@@ -92,7 +93,7 @@ def grpo_settings(
         adam_beta2=optimisation.adam_betas[1],
         weight_decay=optimisation.weight_decay,
         max_grad_norm=optimisation.grad_clip,
-        gradient_checkpointing=not cpu,
+        **{_checkpointing(GRPOConfig): not cpu},
         bf16=bf16,
         use_cpu=cpu,
         # the record is ours
@@ -105,3 +106,9 @@ def grpo_settings(
         save_steps=optimisation.save_every * optimisation.updates_per_step,
         dataloader_pin_memory=not cpu,
     )
+
+
+def _checkpointing(settings: type[GRPOConfig]) -> str:
+    """The name of activation checkpointing: transformers gave it a new one within version 5, and warns of the old."""
+    names = {field.name for field in dataclasses.fields(settings)}
+    return "activation_checkpointing" if "activation_checkpointing" in names else "gradient_checkpointing"

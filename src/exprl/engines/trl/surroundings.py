@@ -1,15 +1,58 @@
-"""What a training process sets up around the trainer: threads, seeds, and silence.
+"""What a training process sets up around the trainer: threads, seeds, silence, and a loop to wait for a judge in.
 
 TRL and transformers print and warn a great deal; what matters of it is in our metrics. Errors are never silenced.
 """
 
 from __future__ import annotations
 
+import asyncio
+import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
+from typing import Any, Protocol, TypeVar
 
-__all__ = ["quiet", "seeded_threads"]
+__all__ = ["Wait", "quiet", "seeded_threads", "waiting_room"]
+
+T = TypeVar("T")
+
+
+class Wait(Protocol):
+    """Runs a coroutine to its end and gives its result."""
+
+    def __call__(self, work: Coroutine[Any, Any, T]) -> T: ...
+
+
+@contextmanager
+def waiting_room(on_end: Callable[[], Coroutine[Any, Any, None]] | None = None) -> Iterator[Wait]:
+    """One event loop for a whole stage, in a thread of its own: it keeps a judge's connections from step to step, and
+    works in a notebook, where a loop runs already. `on_end` is awaited last; what then still runs is cancelled."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="exprl-judge", daemon=True)
+    thread.start()
+
+    def wait(work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, loop).result()
+
+    try:
+        yield wait
+    finally:
+        try:
+            if on_end is not None:
+                wait(on_end())
+            wait(_cancel_the_rest())
+        finally:
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join()
+            loop.close()
+
+
+async def _cancel_the_rest() -> None:
+    rest: list[Awaitable[object]] = []
+    for task in asyncio.all_tasks() - {asyncio.current_task()}:
+        task.cancel()
+        rest.append(task)
+    await asyncio.gather(*rest, return_exceptions=True)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,12 +25,12 @@ import numpy as np
 from exprl.advantages import token_advantages
 from exprl.config import Optimisation, PolicyConfig, PromptConfig
 from exprl.engines.trl.ledger import Ledger, Row
+from exprl.engines.trl.prompts import prompts_of
 from exprl.engines.trl.settings import grpo_settings
-from exprl.engines.trl.surroundings import quiet, seeded_threads
-from exprl.errors import CheckpointError, DataError, EngineError, UnscoredLimitError
+from exprl.engines.trl.surroundings import Wait, quiet, seeded_threads, waiting_room
+from exprl.errors import CheckpointError, ConfigError, EngineError, UnscoredLimitError
 from exprl.methods import Method, RolloutBatch
 from exprl.methods.batch import unscored_rollouts
-from exprl.prompting import encode, messages, render, uses_chat
 from exprl.runs import disk_room
 from exprl.tokens import TokenMap, segment_of_token
 from exprl.types import Problem, Rollout
@@ -64,9 +64,13 @@ def train_stage(
     prompt: PromptConfig,
     *,
     on_step: Callable[[Row], None] = lambda row: None,
+    on_end: Callable[[], Coroutine[Any, Any, None]] | None = None,
 ) -> Path:
     """Train one stage, or go on with it, and return the folder of the final checkpoint.
 
+    Args:
+        on_step: called with the metrics of each step.
+        on_end: awaited in the loop that the method was awaited in, at the end or after an error; a judge's `aclose`.
     Raises:
         EngineError: the `train` extra is not installed.
         CheckpointError: the policy's path is not a checkpoint.
@@ -87,13 +91,20 @@ def train_stage(
     newest = latest_checkpoint(checkpoints)
     state = json.loads((newest / "exprl.json").read_text("utf-8")) if newest else {}
     ledger.rewind(int(state.get("step", 0)), state.get("unlocked", []))
-    with quiet(), seeded_threads(policy.threads, stage.seed), disk_room(stage.folder):
+    with (
+        quiet(),
+        seeded_threads(policy.threads, stage.seed),
+        disk_room(stage.folder),
+        waiting_room(on_end) as wait,
+    ):
         trainer: Any = trainer_class(
-            scorer=make_scorer(stage, method, verifier, ledger, TokenMap.from_tokenizer(tokenizer), tokenizer),
+            scorer=make_scorer(stage, method, verifier, ledger, TokenMap.from_tokenizer(tokenizer), wait),
             extra_state=lambda: {"step": trainer.our_step - 1, "unlocked": sorted(ledger.unlocked)},
             model=stage.policy,
             args=_settings(stage, policy, checkpoints),
-            train_dataset=_dataset(stage, prompt, tokenizer, policy.chat),
+            train_dataset=prompts_of(
+                stage.problems, stage.optimisation, prompt, tokenizer, chat=policy.chat, seed=stage.seed
+            ),
             processing_class=tokenizer,
             peft_config=_lora(policy),
         )
@@ -187,16 +198,15 @@ def make_scorer(
     verifier: Verifier,
     ledger: Ledger,
     token_map: TokenMap,
-    tokenizer: PreTrainedTokenizerBase,
+    wait: Wait,
 ) -> Scorer:
     """The trainer's way to the method: token ids in, advantages a token out, everything recorded."""
     from exprl.engines.trl.trainer import Scored
 
     by_id = {problem.id: problem for problem in stage.problems}
     group = stage.optimisation.rollouts_per_prompt
-    stops = {tokenizer.eos_token_id, tokenizer.pad_token_id}
 
-    async def score(problem_ids: Sequence[str], ids: Sequence[Sequence[int]], step: int) -> Scored:
+    def score(problem_ids: Sequence[str], ids: Sequence[Sequence[int]], truncated: Sequence[bool], step: int) -> Scored:
         problems = [by_id[problem_id] for problem_id in problem_ids]
         rollouts = [
             Rollout(
@@ -204,10 +214,10 @@ def make_scorer(
                 question_id=problem.id,
                 text=token_map.text(row),
                 tokens=len(row),
-                truncated=len(row) == 0 or row[-1] not in stops,
+                truncated=cut,
                 ids=tuple(row),
             )
-            for i, (problem, row) in enumerate(zip(problems, ids, strict=True))
+            for i, (problem, row, cut) in enumerate(zip(problems, ids, truncated, strict=True))
         ]
         batch = RolloutBatch(
             problems=problems,
@@ -216,7 +226,7 @@ def make_scorer(
             token_ends=[token_map.ends(row) for row in ids],
             verified=verifier.verify([(p, r.text) for p, r in zip(problems, rollouts, strict=True)]),
         )
-        credits = await method.credit(batch)
+        credits = wait(method.credit(batch))
         _refuse_unscored(float(unscored_rollouts(credits, batch.truncated_R).mean()), stage, step, credits)
         ledger.record(step, batch, credits)
         segment_RT = _pad([segment_of_token(e, s) for e, s in zip(batch.token_ends, credits.segments, strict=True)])
@@ -270,32 +280,16 @@ def _settings(stage: Stage, policy: PolicyConfig, checkpoints: Path) -> Any:
     return args
 
 
-def _dataset(stage: Stage, prompt: PromptConfig, tokenizer: PreTrainedTokenizerBase, chat: bool | None) -> Any:
-    """Prompts and ids only. With fewer problems than prompts a step, problems are repeated: a step has several groups."""
-    from datasets import Dataset
-
-    has_chat = uses_chat(tokenizer, chat)
-    rows: list[dict[str, object]] = []
-    for problem in stage.problems:
-        question = problem.question
-        length = len(encode(question, prompt, tokenizer, chat))
-        if length > stage.optimisation.max_prompt_tokens:
-            raise DataError(
-                f"problem {problem.id}: its prompt has {length} tokens, over max_prompt_tokens="
-                f"{stage.optimisation.max_prompt_tokens}; raise the limit or drop the problem"
-            )
-        text = render(question, prompt, tokenizer, chat)  # also refuses a template that loses the problem
-        shown: object = messages(question, prompt) if has_chat else text
-        rows.append({"prompt": shown, "problem_id": problem.id})
-    copies = -(-stage.optimisation.prompts_per_step // len(rows))
-    return Dataset.from_list(rows * copies)
-
-
 def _lora(policy: PolicyConfig) -> Any:
     if policy.lora is None:
         return None
     from peft import LoraConfig
 
+    if policy.lora.dropout:
+        raise ConfigError(
+            f"policy.lora.dropout={policy.lora.dropout}: dropout would make noise of the ratio of new to old "
+            "probabilities, so training goes without; leave it at 0"
+        )
     targets = policy.lora.target_modules
     return LoraConfig(
         r=policy.lora.rank,

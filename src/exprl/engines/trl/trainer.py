@@ -1,15 +1,29 @@
 """TRL's GRPO trainer with credit per segment, rollouts that can leave the loss, and checkpoints that cannot be torn.
 
+With m the mask of tokens that count (a rollout that could not be scored has none), N = sum m over the rollouts of an
+update, rho = pi/pi_old, A the advantage of a token's segment, k3 the KL estimate to the stage's first weights (Schulman's
+e^d - d - 1, d = log pi_ref - log pi) and H the entropy, all at the sampling temperature:
+
+    loss = -1/N sum m [ min(rho A, clip(rho, 1 - low, 1 + high) A) - beta k3 + entropy_bonus H ]
+
 What is overridden, and why:
-  _generate_and_score_completions   TRL calls our async reward function with whole groups; it judges them and keeps the
+  _generate_and_score_completions   TRL calls our reward function with whole groups; it judges them and keeps the
                                     advantages of shape (B, T), which replace TRL's (B,) here. TRL's `_compute_loss` takes
-                                    them as they are. A rollout that could not be scored gets a completion mask of 0, and
-                                    `num_items_in_batch` is counted again, so it is in neither sum nor mean of the loss.
+                                    them as they are. A rollout that could not be scored gets a completion mask of 0.
+  _generate_single_turn             samples with `exprl.evaluate.sample.generate`, as the evaluation does, unless vLLM does:
+                                    the same distribution as TRL's, without the rows that have ended.
+  _prepare_inputs                   N is counted over each update's own rollouts; TRL would take the mean over a step's.
+  _get_per_token_logps_and_entropies  rows of like length go through the model together, and no wider than they are; TRL
+                                    pads every row to the longest of the step.
+  _compute_loss                     TRL's entropy bonus is a mean over a micro-batch; weighted by the micro-batch's share
+                                    of tokens it is the mean over the update. The rest is TRL's, and a contract test
+                                    (tests/engines/test_trl_contract.py) holds loss and gradient to the formula above.
   _save_checkpoint                  writes aside and renames into place last, as step-000100.
   create_model_card                 not written: a run directory is the record.
 
 If the judge fails too often the step stops before any update. The random state from before the sampling is put back and a
-checkpoint is written, so that the resumed run samples the very same rollouts.
+checkpoint is written, so that the resumed run samples the very same rollouts. (Before the first update there is nothing to
+write: the stage then starts over from its seed, which samples them again, too.)
 
 Nothing privileged passes through TRL: its dataset holds prompts and problem ids, so its warnings, which print columns,
 cannot show a reference.
@@ -20,7 +34,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -28,8 +42,10 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 import torch
 from trl import GRPOTrainer
+from trl.models import unwrap_model_for_generation
 
 from exprl.errors import UnscoredLimitError
+from exprl.evaluate.sample.generate import generate
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -50,8 +66,11 @@ class Scored:
     dropped_R: NDArray[np.bool_]
 
 
-Scorer = Callable[[Sequence[str], Sequence[Sequence[int]], int], Awaitable[Scored]]
-"""(problem ids, token ids of the completions, step) -> credit; rows are whole groups, in order."""
+Scorer = Callable[[Sequence[str], Sequence[Sequence[int]], Sequence[bool], int], Scored]
+"""(problem ids, token ids of the completions, whether each was truncated, step) -> credit; whole groups, in order."""
+
+_ROWS_ON_CPU = 64
+"""Rows that go through the model at once on a CPU: larger tensors fall out of its caches."""
 
 
 class SegmentGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
@@ -72,7 +91,7 @@ class SegmentGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
     def _updates(self) -> int:
         return int(self.args.steps_per_generation) // int(self.args.gradient_accumulation_steps)
 
-    async def _score(
+    def _score(
         self,
         prompts: list[object],
         completions: list[object],
@@ -80,7 +99,8 @@ class SegmentGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
         problem_id: list[str],
         **_: object,
     ) -> list[float]:
-        self._scored = await self._scorer(problem_id, completion_ids, self.our_step)
+        truncated = [not ids or ids[-1] not in self.eos_token_ids for ids in completion_ids]
+        self._scored = self._scorer(problem_id, completion_ids, truncated, self.our_step)
         return [0.0] * len(prompts)  # TRL's own advantages are not used
 
     def _generate_and_score_completions(self, inputs: list[dict[str, object]]) -> dict[str, torch.Tensor]:
@@ -91,7 +111,7 @@ class SegmentGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
             torch.set_rng_state(before[0])
             if before[1]:
                 torch.cuda.set_rng_state_all(before[1])
-            if self.state.global_step > 0:
+            if self.state.global_step > 0 and not self._checkpoint_folder().exists():
                 self._save_checkpoint(self.model, trial=None)
             raise
         scored, self._scored = self._scored, None
@@ -107,8 +127,81 @@ class SegmentGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
         keep = torch.as_tensor(~scored.dropped_R, device=mask.device)
         output["advantages"] = advantages * keep[:, None]
         output["completion_mask"] = mask * keep[:, None].to(mask.dtype)
-        output["num_items_in_batch"] = self.accelerator.gather(output["completion_mask"].sum()).sum()
         return output
+
+    def _generate_single_turn(
+        self, prompt_ids: list[list[int]], *others: object, **more: object
+    ) -> tuple[list[list[int]], object]:
+        if self.use_vllm or self.is_deepspeed_enabled or self.is_fsdp_enabled:
+            return cast(tuple[list[list[int]], object], super()._generate_single_turn(prompt_ids, *others, **more))
+        # Entering autocast here, around the whole loop, casts every weight once and not once a token.
+        with unwrap_model_for_generation(self.model_wrapped, self.accelerator) as model, self.accelerator.autocast():
+            sampled = generate(
+                model,
+                prompt_ids,
+                temperature=self.temperature,
+                max_tokens=self.max_completion_length,
+                stops=self.eos_token_ids,
+            )
+        return sampled, None
+
+    def _prepare_inputs(self, generation_batch: list[dict[str, object]]) -> dict[str, torch.Tensor]:
+        before = self._buffered_inputs
+        inputs = cast(dict[str, torch.Tensor], super()._prepare_inputs(generation_batch))
+        if self._buffered_inputs is not before:
+            self._count_tokens()
+        return inputs
+
+    def _count_tokens(self) -> None:
+        """Tell TRL's normaliser the tokens of each update: times the updates, since it divides a step's by them."""
+        accumulate = int(self.args.gradient_accumulation_steps)
+        for start in range(0, len(self._buffered_inputs), accumulate):
+            update = self._buffered_inputs[start : start + accumulate]
+            tokens = torch.stack([micro["completion_mask"].sum() for micro in update]).sum()
+            for micro in update:
+                micro["num_items_in_batch"] = self.accelerator.gather(tokens).sum() * self._updates
+
+    def _get_per_token_logps_and_entropies(
+        self,
+        model: torch.nn.Module,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor,
+        logits_to_keep: int,
+        batch_size: int | None = None,
+        **more: object,
+    ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
+        at_once = batch_size or len(input_ids)
+        if input_ids.device.type == "cpu":
+            at_once = min(at_once, _ROWS_ON_CPU)
+        prompt = input_ids.shape[1] - logits_to_keep
+        length = attention_mask[:, prompt:].sum(dim=1)
+        order = length.argsort(stable=True)
+        logps: list[torch.Tensor] = []
+        entropies: list[torch.Tensor] = []
+        losses: list[torch.Tensor] = []
+        for rows in torch.split(order, at_once):
+            keep = max(1, int(length[rows].max()))
+            logp, entropy, loss = super()._get_per_token_logps_and_entropies(
+                model, input_ids[rows, : prompt + keep], attention_mask[rows, : prompt + keep], keep, **more
+            )
+            for found, part in ((logps, logp), (entropies, entropy)):
+                if part is not None:
+                    found.append(torch.nn.functional.pad(part, (0, logits_to_keep - keep)))
+            losses += [] if loss is None else [loss]
+        back = order.argsort()
+        return (
+            torch.cat(logps)[back],
+            torch.cat(entropies)[back] if entropies else None,
+            torch.stack(losses).mean() if losses else None,
+        )
+
+    def _compute_loss(self, model: torch.nn.Module, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+        if self.args.entropy_coef:
+            tokens = inputs["num_items_in_batch"].clamp(min=1) / self._updates
+            micro_batches = int(self.args.gradient_accumulation_steps) * self.accelerator.num_processes
+            share = inputs["completion_mask"].sum() / tokens * micro_batches
+            self.entropy_coef = self.args.entropy_coef * float(share)
+        return cast(torch.Tensor, super()._compute_loss(model, inputs))
 
     def create_model_card(self, *args: object, **kwargs: object) -> None:
         """Write none."""
@@ -126,8 +219,11 @@ class SegmentGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
             return
         written = aside / f"checkpoint-{self.state.global_step}"
         (written / "exprl.json").write_text(json.dumps(self._extra_state()), encoding="utf-8")
-        place_checkpoint(written, folder / f"step-{int(self.state.global_step) // self._updates:06d}")
+        place_checkpoint(written, self._checkpoint_folder())
         shutil.rmtree(aside, ignore_errors=True)
+
+    def _checkpoint_folder(self) -> Path:
+        return Path(self.args.output_dir) / f"step-{self.our_step - 1:06d}"
 
 
 def place_checkpoint(written: Path, target: Path) -> None:

@@ -1,8 +1,8 @@
 """Samples from a transformers causal language model in this process.
 
-Each chunk of draws is one `generate` call on left-padded prompts: the full softmax at a temperature (no top-k, no
-nucleus, no repetition penalty, whatever the model's own generation_config.json says), ending at the end-of-sequence
-tokens of the model and the tokenizer. Before each chunk the random state is set from a hash of its ids, and put back
+Each chunk of draws is one `exprl.evaluate.sample.generate` call: the full softmax at a temperature (no top-k, no nucleus,
+no repetition penalty, whatever the model's own generation_config.json says), ending at the end-of-sequence tokens of the
+model and the tokenizer. Before each chunk the random state is set from a hash of its ids, and put back
 after, so that sampling in the middle of training changes nothing there and a resumed run repeats no chunk and alters
 none. Samples are the same again for the same chunks on the same kind of machine; another `batch` makes other chunks.
 
@@ -21,13 +21,14 @@ from typing import TYPE_CHECKING
 
 from exprl.config import PromptConfig
 from exprl.errors import ConfigError
+from exprl.evaluate.sample.generate import generate
 from exprl.evaluate.sample.plan import Draw, chunks, derive_seed
 from exprl.prompting import encode
 from exprl.types import Question, Rollout
 
 if TYPE_CHECKING:
     import torch
-    from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 __all__ = ["LocalSampler"]
 
@@ -36,7 +37,7 @@ class LocalSampler:
     """A `Sampler` over a model that is loaded already.
 
     Args:
-        batch: rollouts in one `generate` call.
+        batch: rollouts sampled at once.
         device: where the model runs; default: where it is.
         chat: apply the chat template; default: if the tokenizer has one.
     """
@@ -76,48 +77,27 @@ class LocalSampler:
         finished = frozenset(done)
         prompts = {q.id: encode(q, self._prompt, self._tokenizer, self._chat) for q in questions}
         self._check_room(prompts, max_tokens)
-        config = self._generation_config(temperature, max_tokens)
         for chunk in chunks(questions, n, self._batch, finished):
-            for rollout in self._draw(chunk, prompts, config, derive_seed(seed, [draw.id for draw in chunk])):
-                if rollout.id not in finished:
-                    yield rollout
+            with _sampling(self._model, derive_seed(seed, [draw.id for draw in chunk])):
+                answers = generate(
+                    self._model,
+                    [prompts[draw.question.id] for draw in chunk],
+                    temperature=temperature,
+                    max_tokens=max_tokens,
+                    stops=self._stops,
+                )
+            for draw, ids in zip(chunk, answers, strict=True):
+                if draw.id not in finished:
+                    yield self._rollout(draw, ids)
 
-    def _draw(
-        self, chunk: Sequence[Draw], prompts: dict[str, list[int]], config: GenerationConfig, seed: int
-    ) -> list[Rollout]:
-        import torch
-
-        ids, mask = _left_padded([prompts[draw.question.id] for draw in chunk], config.pad_token_id)
-        device = self._model.device
-        with _sampling(self._model, seed), torch.no_grad():
-            output = self._model.generate(
-                input_ids=ids.to(device), attention_mask=mask.to(device), generation_config=config
-            )
-        answers = output[:, ids.shape[1] :].tolist()
-        return [self._rollout(draw, answer, config.max_new_tokens) for draw, answer in zip(chunk, answers, strict=True)]
-
-    def _rollout(self, draw: Draw, answer: list[int], max_tokens: int) -> Rollout:
-        # Padding follows the first stop token, and may be the same token: what counts is where the first one stands.
-        end = next((i + 1 for i, token in enumerate(answer) if token in self._stops), None)
-        ids = answer[:end]
+    def _rollout(self, draw: Draw, ids: list[int]) -> Rollout:
         return Rollout(
             id=draw.id,
             question_id=draw.question.id,
             text=str(self._tokenizer.decode(ids, skip_special_tokens=True)),
             tokens=len(ids),
-            truncated=end is None and len(ids) >= max_tokens,
+            truncated=ids[-1] not in self._stops,
             ids=tuple(ids),
-        )
-
-    def _generation_config(self, temperature: float, max_tokens: int) -> GenerationConfig:
-        from transformers import GenerationConfig
-
-        pad = self._tokenizer.pad_token_id
-        if pad is None:  # Masked out in the prompt and cut off after it, so that any token will do.
-            pad = min(self._stops, default=0)
-        how = {"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": 1.0} if temperature > 0 else {}
-        return GenerationConfig(
-            max_new_tokens=max_tokens, pad_token_id=pad, eos_token_id=sorted(self._stops) or None, **how
         )
 
     def _check_room(self, prompts: dict[str, list[int]], max_tokens: int) -> None:
@@ -137,34 +117,17 @@ def _stop_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> 
     return frozenset(int(token) for token in [*found, tokenizer.eos_token_id] if token is not None)
 
 
-def _left_padded(prompts: Sequence[list[int]], pad: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """(R,T) token ids and attention mask, prompts flush right so that every answer starts in the same column."""
-    import torch
-
-    width = max(len(ids) for ids in prompts)
-    ids = torch.full((len(prompts), width), pad, dtype=torch.long)
-    mask = torch.zeros((len(prompts), width), dtype=torch.long)
-    for row, prompt in enumerate(prompts):
-        ids[row, width - len(prompt) :] = torch.tensor(prompt, dtype=torch.long)
-        mask[row, width - len(prompt) :] = 1
-    return ids, mask
-
-
 @contextmanager
 def _sampling(model: PreTrainedModel, seed: int) -> Iterator[None]:
-    """Evaluation mode, a known random state, and no generation defaults of the model's own; all put back after."""
+    """Evaluation mode and a known random state; both put back after."""
     import torch
-    from transformers import GenerationConfig
 
-    # `generate` fills whatever its configuration leaves open from the model's (a top-k of 20, a repetition penalty).
-    training, defaults = model.training, model.generation_config
+    training = model.training
     devices = [model.device] if model.device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(seed)
         model.eval()
-        model.generation_config = GenerationConfig()
         try:
             yield
         finally:
-            model.generation_config = defaults
             model.train(training)
