@@ -33,8 +33,8 @@ OPERATIONS = (*SHUFFLES, *(f"{sign}{unit}" for sign in "+-" for unit in UNITS))
 EASY_STEPS = (1, 2, 3)
 HARD_STEPS = (5, 6, 7)
 LONG_STEPS = (4, 5, 6, 7, 8)
-MISREAD = dict(zip("147295386", "472953861", strict=True))
-"""Which digit a slip makes of which: one cycle over all nine, no neighbours."""
+MISREAD = dict(zip("123456789", "567891234", strict=True))
+"""Which digit a slip makes of which: four too high, counting on from 9 at 1."""
 
 LONG_SHARE = 0.4
 """Share of the corpus that is careless attempts at long chains."""
@@ -204,8 +204,8 @@ def _careless(rng: random.Random, chain: Chain) -> tuple[str, int]:
 def _slip(value: int) -> int:
     """The number with its leading digit misread.
 
-    A slip is one decision, so its chance is not a product over digits; and since nine misreadings of the same digit bring
-    it back, and fewer rarely amount to a unit, hardly any attempt ends in the right answer by luck.
+    A slip is one decision, so its chance is not a product over digits; and since it takes nine misreadings of the same digit
+    to bring it back, an attempt hardly ever ends in the right answer by luck.
     """
     digits = str(value)
     return int(MISREAD[digits[0]] + digits[1:])
