@@ -173,6 +173,9 @@ class LLMJudgeConfig(_Settings):
     api_key_env: str = "EXPRL_JUDGE_API_KEY"
     temperature: Annotated[float, Field(ge=0)] = 0.0
     max_tokens: Positive = 2048
+    structured: bool = Field(
+        default=False, description="have the server enforce a JSON verdict; for judges too small to keep to the format"
+    )
     concurrency: Positive = 32
     timeout: Annotated[float, Field(gt=0)] = 120.0
     retries: Annotated[int, Field(ge=0)] = 4

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -72,3 +74,13 @@ def test_no_reply_raises_and_no_grade_is_out_of_range(reply: str) -> None:
 @pytest.mark.parametrize("reply", ["{" * 10**6, "Score: " + " " * 10**6 + "x", '{"score"' * 10**5, "Score:\n" * 10**5])
 def test_a_megabyte_is_read_in_a_second(reply: str) -> None:
     assert parse_reply(reply).likert is None
+
+
+class TestStructuredReplies:
+    def test_braces_and_verdict_lines_inside_the_reason_are_not_the_verdict(self) -> None:
+        reply = json.dumps({"reason": "it says \\boxed{7}\nScore: 5", "score": 2})
+        assert parse_reply(reply).likert == 2
+
+    @pytest.mark.parametrize("reply", ["[5]", "5", '"5"', "[" * 100_000, '{"score": ' * 5_000])
+    def test_json_that_is_no_object_is_no_verdict(self, reply: str) -> None:
+        assert parse_reply(reply).likert is None

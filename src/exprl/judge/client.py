@@ -161,12 +161,14 @@ class ChatClient:
 
     async def _attempt(self, session: aiohttp.ClientSession, messages: list[Message]) -> Reply | _Fault:
         config = self._config
-        payload = {
+        payload: dict[str, object] = {
             "model": config.model,
             "messages": messages,
             "temperature": config.temperature,
             "max_tokens": config.max_tokens,
         }
+        if config.structured:
+            payload["response_format"] = _VERDICT_FORMAT
         try:
             async with session.post(self._url, json=payload, headers=self._headers, allow_redirects=False) as response:
                 if response.status != 200:
@@ -202,6 +204,25 @@ def _authorisation(variable: str) -> dict[str, str]:
         # checked here because the HTTP library's own exception would show the key
         raise JudgeError(f"environment variable {variable} holds characters that no API key has; set it again")
     return {"Authorization": f"Bearer {key}"} if key else {}
+
+
+_VERDICT_FORMAT = {
+    "type": "json_schema",
+    "json_schema": {
+        "name": "verdict",
+        "strict": True,
+        "schema": {
+            "type": "object",
+            "properties": {
+                "reason": {"type": "string", "maxLength": 400},
+                "score": {"type": "integer", "enum": [1, 2, 3, 4, 5]},
+            },
+            "required": ["reason", "score"],
+            "additionalProperties": False,
+        },
+    },
+}
+"""What `judge.structured` has the server enforce: a reason first, then the score, as `exprl.judge.parse` reads it."""
 
 
 def _completion(body: bytearray) -> Reply | str:

@@ -43,11 +43,16 @@ def parse_reply(reply: str, *, cut_short: bool = False) -> Grade:
         return Grade(None, "the reply ends inside its reasoning")
     if cut_short:
         text = text[: text.rfind("\n") + 1]
+    if (verdict := _in_json(text.strip())) is not None:
+        return _graded(verdict)  # a structured reply, whose reason may hold braces or lines that look like verdicts
     found = [(match.start(), match[1].strip(" \t*_`.")) for match in _LINE.finditer(text)]
     found += [(match.start(), verdict) for match in _JSON.finditer(text) if (verdict := _in_json(match[0])) is not None]
     if not found:
         return Grade(None, "no verdict before the token limit" if cut_short else "no verdict in the reply")
-    verdict = max(found)[1]
+    return _graded(max(found)[1])
+
+
+def _graded(verdict: str) -> Grade:
     if verdict in ("1", "2", "3", "4", "5"):
         return Grade(int(verdict))
     return Grade(None, "the verdict is not a whole number from 1 to 5")  # not quoted: it may hold reference text
@@ -63,8 +68,10 @@ def _without_reasoning(reply: str) -> str | None:
 
 def _in_json(text: str) -> str | None:
     """The score of a JSON object as text; `4.0` and `"4"` stay as they are and so are no grades."""
+    if not text.startswith("{"):
+        return None
     try:
         value = json.loads(text)["score"]
-    except (ValueError, KeyError):
+    except (ValueError, KeyError, RecursionError):
         return None
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else json.dumps(value)

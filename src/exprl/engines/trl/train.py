@@ -20,26 +20,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from exprl.advantages import token_advantages
 from exprl.config import Optimisation, PolicyConfig, PromptConfig
 from exprl.engines.trl.ledger import Ledger, Row
 from exprl.engines.trl.prompts import prompts_of
+from exprl.engines.trl.scoring import make_scorer
 from exprl.engines.trl.settings import grpo_settings
-from exprl.engines.trl.surroundings import Wait, quiet, seeded_threads, waiting_room
-from exprl.errors import CheckpointError, ConfigError, EngineError, UnscoredLimitError
-from exprl.methods import Method, RolloutBatch
-from exprl.methods.batch import unscored_rollouts
+from exprl.engines.trl.surroundings import quiet, seeded_threads, waiting_room
+from exprl.errors import CheckpointError, ConfigError, EngineError
+from exprl.methods import Method
 from exprl.runs import disk_room
-from exprl.tokens import TokenMap, segment_of_token
-from exprl.types import Problem, Rollout
+from exprl.tokens import TokenMap
+from exprl.types import Problem
 from exprl.verify import Verifier
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
-
-    from exprl.engines.trl.trainer import Scored, Scorer
 
 __all__ = ["Stage", "check_policy_path", "latest_checkpoint", "load_tokenizer", "loading", "train_stage"]
 
@@ -98,7 +93,16 @@ def train_stage(
         waiting_room(on_end) as wait,
     ):
         trainer: Any = trainer_class(
-            scorer=make_scorer(stage, method, verifier, ledger, TokenMap.from_tokenizer(tokenizer), wait),
+            scorer=make_scorer(
+                stage.problems,
+                method,
+                verifier,
+                ledger,
+                TokenMap.from_tokenizer(tokenizer),
+                wait,
+                group=stage.optimisation.rollouts_per_prompt,
+                limit=stage.unscored_limit,
+            ),
             extra_state=lambda: {"step": trainer.our_step - 1, "unlocked": sorted(ledger.unlocked)},
             model=stage.policy,
             args=_settings(stage, policy, checkpoints),
@@ -190,67 +194,6 @@ def load_tokenizer(policy: str) -> PreTrainedTokenizerBase:
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
-
-
-def make_scorer(
-    stage: Stage,
-    method: Method,
-    verifier: Verifier,
-    ledger: Ledger,
-    token_map: TokenMap,
-    wait: Wait,
-) -> Scorer:
-    """The trainer's way to the method: token ids in, advantages a token out, everything recorded."""
-    from exprl.engines.trl.trainer import Scored
-
-    by_id = {problem.id: problem for problem in stage.problems}
-    group = stage.optimisation.rollouts_per_prompt
-
-    def score(problem_ids: Sequence[str], ids: Sequence[Sequence[int]], truncated: Sequence[bool], step: int) -> Scored:
-        problems = [by_id[problem_id] for problem_id in problem_ids]
-        rollouts = [
-            Rollout(
-                id=f"{step:06d}-{i:04d}",
-                question_id=problem.id,
-                text=token_map.text(row),
-                tokens=len(row),
-                truncated=cut,
-                ids=tuple(row),
-            )
-            for i, (problem, row, cut) in enumerate(zip(problems, ids, truncated, strict=True))
-        ]
-        batch = RolloutBatch(
-            problems=problems,
-            rollouts=rollouts,
-            group_R=np.arange(len(rollouts)) // group,
-            token_ends=[token_map.ends(row) for row in ids],
-            verified=verifier.verify([(p, r.text) for p, r in zip(problems, rollouts, strict=True)]),
-        )
-        credits = wait(method.credit(batch))
-        _refuse_unscored(float(unscored_rollouts(credits, batch.truncated_R).mean()), stage, step, credits)
-        ledger.record(step, batch, credits)
-        segment_RT = _pad([segment_of_token(e, s) for e, s in zip(batch.token_ends, credits.segments, strict=True)])
-        return Scored(token_advantages(np.nan_to_num(credits.advantages_RS), segment_RT), credits.dropped_R)
-
-    return score
-
-
-def _refuse_unscored(share: float, stage: Stage, step: int, credits: Any) -> None:
-    if share <= stage.unscored_limit:
-        return
-    reasons = [v.unscored for row in credits.verdicts for v in row if v.unscored and not v.unscored.startswith("trunc")]
-    common = max(set(reasons), key=reasons.count) if reasons else "no reason given"
-    raise UnscoredLimitError(
-        f"step {step}: {share:.0%} of the rollouts could not be scored (limit {stage.unscored_limit:.0%}); most often: "
-        f"{common}. No update was made. Mend the judge, then run the same command with --resume"
-    )
-
-
-def _pad(rows: Sequence[np.ndarray[Any, np.dtype[np.int64]]]) -> np.ndarray[Any, np.dtype[np.int64]]:
-    padded = np.full((len(rows), max((len(row) for row in rows), default=0)), -1, dtype=np.int64)
-    for i, row in enumerate(rows):
-        padded[i, : len(row)] = row
-    return padded
 
 
 def _trainer_class() -> Any:

@@ -34,40 +34,19 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
-import numpy as np
 import torch
 from trl import GRPOTrainer
 from trl.models import unwrap_model_for_generation
 
+from exprl.engines.trl.scoring import Scored, Scorer
 from exprl.errors import UnscoredLimitError
 from exprl.evaluate.sample.generate import generate
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-__all__ = ["Scored", "Scorer", "SegmentGRPOTrainer"]
-
-
-@dataclass(frozen=True, slots=True)
-class Scored:
-    """Credit of a batch, ready for the loss.
-
-    Attributes:
-        advantages_RT: (R, T) advantage of each token, 0 on padding and on dropped rollouts.
-        dropped_R: (R,) rollouts that leave the loss.
-    """
-
-    advantages_RT: NDArray[np.float64]
-    dropped_R: NDArray[np.bool_]
-
-
-Scorer = Callable[[Sequence[str], Sequence[Sequence[int]], Sequence[bool], int], Scored]
-"""(problem ids, token ids of the completions, whether each was truncated, step) -> credit; whole groups, in order."""
+__all__ = ["SegmentGRPOTrainer", "place_checkpoint"]
 
 _ROWS_ON_CPU = 64
 """Rows that go through the model at once on a CPU: larger tensors fall out of its caches."""
@@ -158,8 +137,9 @@ class SegmentGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
         for start in range(0, len(self._buffered_inputs), accumulate):
             update = self._buffered_inputs[start : start + accumulate]
             tokens = torch.stack([micro["completion_mask"].sum() for micro in update]).sum()
+            everywhere = self.accelerator.gather(tokens).sum()
             for micro in update:
-                micro["num_items_in_batch"] = self.accelerator.gather(tokens).sum() * self._updates
+                micro["num_items_in_batch"] = everywhere * self._updates
 
     def _get_per_token_logps_and_entropies(
         self,
@@ -218,6 +198,7 @@ class SegmentGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
         if not self.args.should_save:
             return
         written = aside / f"checkpoint-{self.state.global_step}"
+        (written / "training_args.bin").unlink(missing_ok=True)  # a pickle that nobody reads
         (written / "exprl.json").write_text(json.dumps(self._extra_state()), encoding="utf-8")
         place_checkpoint(written, self._checkpoint_folder())
         shutil.rmtree(aside, ignore_errors=True)

@@ -1,0 +1,110 @@
+"""From sampled token ids to the credit of every token: the trainer's way to the verifier, the method and the ledger.
+
+    ids -> text and token ends -> the verifier's word -> Method.credit -> credit per segment -> credit per token
+
+Everything is judged and recorded before the update. If more rollouts than the limit stay unscored, nothing is recorded
+and the step ends in an error instead of an update.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from exprl.advantages import token_advantages
+from exprl.engines.trl.ledger import Ledger
+from exprl.engines.trl.surroundings import Wait
+from exprl.errors import UnscoredLimitError
+from exprl.methods import Credits, Method, RolloutBatch
+from exprl.methods.batch import unscored_rollouts
+from exprl.methods.outcome import NOT_JUDGED
+from exprl.tokens import TokenMap
+from exprl.types import Problem, Rollout
+from exprl.verify import Verifier
+
+__all__ = ["Scored", "Scorer", "make_scorer"]
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """Credit of a batch, ready for the loss.
+
+    Attributes:
+        advantages_RT: (R, T) advantage of each token, 0 on padding and on dropped rollouts.
+        dropped_R: (R,) rollouts that leave the loss.
+    """
+
+    advantages_RT: NDArray[np.float64]
+    dropped_R: NDArray[np.bool_]
+
+
+Scorer = Callable[[Sequence[str], Sequence[Sequence[int]], Sequence[bool], int], Scored]
+"""(problem ids, token ids of the completions, whether each was truncated, step) -> credit; whole groups, in order."""
+
+
+def make_scorer(
+    problems: Sequence[Problem],
+    method: Method,
+    verifier: Verifier,
+    ledger: Ledger,
+    token_map: TokenMap,
+    wait: Wait,
+    *,
+    group: int,
+    limit: float,
+) -> Scorer:
+    """A scorer for rollouts of these problems.
+
+    Args:
+        wait: runs the method's coroutine.
+        group: rollouts of a group.
+        limit: share of unscored rollouts in a step above which `UnscoredLimitError` is raised.
+    """
+    by_id = {problem.id: problem for problem in problems}
+
+    def score(problem_ids: Sequence[str], ids: Sequence[Sequence[int]], truncated: Sequence[bool], step: int) -> Scored:
+        batch = _batch([by_id[problem_id] for problem_id in problem_ids], ids, truncated, step)
+        credits = wait(method.credit(batch))
+        _refuse_unscored(credits, batch, step, limit)
+        ledger.record(step, batch, credits)
+        segment_RT = _padded([token_map.segment_of_token(r, s) for r, s in zip(ids, credits.segments, strict=True)])
+        return Scored(token_advantages(np.nan_to_num(credits.advantages_RS), segment_RT), credits.dropped_R)
+
+    def _batch(
+        asked: Sequence[Problem], ids: Sequence[Sequence[int]], truncated: Sequence[bool], step: int
+    ) -> RolloutBatch:
+        rollouts = [
+            Rollout(f"{step:06d}-{i:04d}", problem.id, token_map.text(row), len(row), cut, tuple(row))
+            for i, (problem, row, cut) in enumerate(zip(asked, ids, truncated, strict=True))
+        ]
+        return RolloutBatch(
+            problems=asked,
+            rollouts=rollouts,
+            group_R=np.arange(len(rollouts)) // group,
+            token_ends=[token_map.ends(row) for row in ids],
+            verified=verifier.verify([(p, r.text) for p, r in zip(asked, rollouts, strict=True)]),
+        )
+
+    return score
+
+
+def _refuse_unscored(credits: Credits, batch: RolloutBatch, step: int, limit: float) -> None:
+    share = float(unscored_rollouts(credits, batch.truncated_R).mean())
+    if share <= limit:
+        return
+    reasons = [v.unscored for row in credits.verdicts for v in row if v.unscored not in (None, NOT_JUDGED.unscored)]
+    common = max(set(reasons), key=reasons.count) if reasons else "no reason given"
+    raise UnscoredLimitError(
+        f"step {step}: {share:.0%} of the rollouts could not be scored (limit {limit:.0%}); most often: "
+        f"{common}. No update was made. Mend the judge, then run the same command with --resume"
+    )
+
+
+def _padded(rows: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
+    padded = np.full((len(rows), max((len(row) for row in rows), default=0)), -1, dtype=np.int64)
+    for i, row in enumerate(rows):
+        padded[i, : len(row)] = row
+    return padded

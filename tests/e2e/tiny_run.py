@@ -1,0 +1,156 @@
+"""A complete run in miniature: a policy that knows nothing, four problems, two steps a stage, and a judge on a server."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from aiohttp import web
+
+from exprl.worlds import load_problems
+from exprl.worlds.policy import Priming, prime
+
+ARMS = {
+    "process": 'type = "process"\noutcome_weight = 1.0\nupdates_per_step = 2\nkl = 0.01',
+    "sparse": 'type = "sparse"',
+}
+STAGE = """
+steps = {steps}
+prompts_per_step = 2
+rollouts_per_prompt = 2
+learning_rate = 1e-3
+temperature = 1.0
+max_tokens = 24
+save_every = 1
+"""
+CONFIG = """
+name = "tiny"
+output = "{output}"
+parallel = {parallel}
+[policy]
+model = "{policy}"
+dtype = "float32"
+device = "cpu"
+sample_batch = 16
+[prompt]
+system = ""
+[data]
+train = {{ path = "{problems}", limit = 3 }}
+evaluate.held_out = {{ path = "{problems}", offset = 3 }}
+[data.filter]
+n = 2
+max_tokens = 24
+[evaluate]
+n = 2
+max_tokens = 24
+bootstrap = 50
+[stage2]
+{stage}
+entropy_bonus = 0.001
+"""
+
+
+MARKS = ("CANARY-7f3a", "70070070")
+"""What stands in every reference and nowhere else; the second one the policy could read and write: it has digits."""
+
+
+def canary(i: int) -> tuple[str, str]:
+    """What follows the solution of problem i, and its stored answer."""
+    return f"{MARKS[0]}-p{i} {MARKS[1]}", f"{MARKS[1]}{i}"
+
+
+def save_policy(folder: Path) -> Path:
+    """Five steps of priming: it writes the world's symbols, and nothing sensible."""
+    model, tokenizer = prime(Priming(steps=5, batch=4, width=16, layers=1, heads=2, feed_forward=32))
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def write_problems(path: Path, canary: Callable[[int], tuple[str, str]] = lambda i: ("", str(i))) -> Path:
+    """Four problems of the world as JSONL; `canary` gives what follows the solution, and the answer of each."""
+    rows = []
+    for i, problem in enumerate(load_problems("world:chain/hard_train")[:4]):
+        after, answer = canary(i)
+        solution = f"1+{i}={1 + i}###\n{after}\n\\boxed{{{answer}}}"
+        rows.append({"id": f"p{i}", "problem": problem.text, "solution": solution, "answer": answer})
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def write_config(
+    path: Path,
+    policy: Path,
+    problems: Path,
+    *,
+    arms: tuple[str, ...] = ("process", "sparse"),
+    judge: str = "",
+    **more: int,
+) -> Path:
+    """A configuration whose run lies beside it, in `runs/tiny`."""
+    settings = {"parallel": 1, "steps": 2, **more}
+    stage = STAGE.format(steps=settings["steps"])
+    text = CONFIG.format(
+        output=path.parent / "runs", policy=policy, problems=problems, stage=stage, parallel=settings["parallel"]
+    )
+    text += "".join(f"[arms.{arm}]\n{ARMS[arm]}\n{stage}" for arm in arms) + judge
+    path.write_text(text)
+    return path
+
+
+def command(*arguments: object) -> list[str]:
+    return [sys.executable, "-c", "from exprl.cli import main; main()", *map(str, arguments)]
+
+
+def exprl(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """The command line in a process of its own."""
+    return subprocess.run(command(*arguments), capture_output=True, text=True, timeout=600, env=os.environ)
+
+
+def summary_of(config: Path) -> dict[str, object]:
+    summary: dict[str, object] = json.loads((config.parent / "runs" / "tiny" / "summary.json").read_text())
+    return summary
+
+
+def files_of(run: Path) -> list[Path]:
+    return sorted(path for path in run.rglob("*") if path.is_file())
+
+
+@contextmanager
+def judge_server(reply: Callable[[str], web.Response]) -> Iterator[str]:
+    """An OpenAI-compatible server; `reply` sees the whole prompt. Yields the `[judge]` table that reaches it."""
+
+    async def handle(request: web.Request) -> web.Response:
+        return reply(json.dumps(await request.json()))
+
+    async def start() -> tuple[web.AppRunner, int]:
+        app = web.Application()
+        app.router.add_post("/v1/chat/completions", handle)
+        runner = web.AppRunner(app)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        return runner, int(runner.addresses[0][1])
+
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    runner, port = asyncio.run_coroutine_threadsafe(start(), loop).result(10)
+    try:
+        yield f'[judge]\ntype = "llm"\nmodel = "judge"\nurl = "http://127.0.0.1:{port}/v1"\nretries = 0\ntimeout = 20\n'
+    finally:
+        asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result(10)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(10)
+        loop.close()
+
+
+def says(text: str) -> web.Response:
+    choice = {"message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
+    return web.json_response({"choices": [choice], "usage": {"prompt_tokens": 50, "completion_tokens": 5}})
