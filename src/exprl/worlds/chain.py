@@ -9,11 +9,11 @@ every step of a chain gives a new number, so no short cut leads to it. Chains at
 are not used as problems: a right answer has to be derived.
 
 The corpus that primes the policy holds right traces of *easy* problems (1-3 steps), some with a slip that is noticed
-(`wait`) and done again, and *careless* attempts at longer ones: each step is right with probability 0.08 only, slips
+(`wait`) and done again, and *careless* attempts at longer ones: each step is right with probability 0.05 only, slips
 mostly pass unnoticed, and no attempt that came out right is kept. The policy so has all the parts and the form of a long
 solution, but has never composed one: that is what makes the hard problems hard, and nothing in their format.
 
-Hard problems have 5, 6 or 7 steps in equal shares, so that what is unlocked on the shorter ones feeds the longer.
+Hard problems have 6, 7 or 8 steps in equal shares, so that what is unlocked on the shorter ones feeds the longer.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ UNITS = (1, 10, 100, 1000)
 SHUFFLES = ("rev", "rot", "swp")
 OPERATIONS = (*SHUFFLES, *(f"{sign}{unit}" for sign in "+-" for unit in UNITS))
 EASY_STEPS = (1, 2, 3)
-HARD_STEPS = (5, 6, 7)
+HARD_STEPS = (6, 7, 8)
 LONG_STEPS = (4, 5, 6, 7, 8)
 MISREAD = dict(zip("123456789", "567891234", strict=True))
 """Which digit a slip makes of which: four too high, counting on from 9 at 1."""
 
 LONG_SHARE = 0.4
 """Share of the corpus that is careless attempts at long chains."""
-RIGHT = 0.08
+RIGHT = 0.05
 """Chance of each step of a careless attempt to be right."""
 NOTICED = 0.05
 """Chance of a slip, in an easy trace, that is noticed and done again; in a careless one, of a redo that is no better."""
