@@ -47,6 +47,12 @@ def die(job: Job) -> Job:
     return job
 
 
+def sleep_long(job: Job) -> Job:
+    note(job, "start")
+    time.sleep(300)
+    return job
+
+
 @dataclass
 class Seen:
     """What the parent is told."""
@@ -117,6 +123,19 @@ def test_a_worker_that_is_killed_ends_the_run_with_a_way_on(tmp_path: Path, monk
     with pytest.raises(RunError, match=r"a worker process was killed .*--resume"):
         seen.run([chain(tmp_path, "a"), chain(tmp_path, "b")], parallel=1)
     assert seen.done == []
+
+
+def test_an_interrupt_does_not_wait_for_the_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    use(monkeypatch, sleep_long)
+
+    def interrupt() -> None:
+        if (tmp_path / "notes").exists():
+            raise KeyboardInterrupt
+
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        run_jobs([chain(tmp_path, "a")], 1, on_start=lambda job: None, on_tick=interrupt, on_done=lambda job: None)
+    assert time.monotonic() - began < 100
 
 
 ORPHAN = """

@@ -2,15 +2,16 @@
 
 Workers are spawned, so a job starts from a clean interpreter and the parent never holds a model. A worker that dies ends
 the run with an error that says how to resume; nothing it had finished is lost. An error in one job lets the jobs that are
-running finish, then is raised.
+running finish, then is raised. An interrupt (Ctrl-C) ends the workers at once: what they had not finished is resumed.
 """
 
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 
 from exprl.errors import RunError
 from exprl.pipeline.jobs import Job, run_job, watch_parent
@@ -38,7 +39,10 @@ def run_jobs(
     if not total:
         return
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(parallel, total), mp_context=context, initializer=watch_parent) as pool:
+    with (
+        ProcessPoolExecutor(min(parallel, total), mp_context=context, initializer=watch_parent) as pool,
+        _ended_by_interrupt(),
+    ):
         running: dict[Future[Job], list[Job]] = {}
         failed: BaseException | None = None
         while waiting or running:
@@ -65,3 +69,15 @@ def run_jobs(
         ) from failed
     if failed is not None:
         raise failed
+
+
+@contextmanager
+def _ended_by_interrupt() -> Iterator[None]:
+    """End the processes started inside the block on an interrupt; leaving the pool would wait for their jobs."""
+    others = set(multiprocessing.active_children())
+    try:
+        yield
+    except KeyboardInterrupt:
+        for worker in set(multiprocessing.active_children()) - others:
+            worker.terminate()
+        raise
