@@ -29,7 +29,7 @@ def marked(data: bytes) -> list[str]:
 
 def test_the_mark_reaches_the_judge_and_its_record(finished: Any) -> None:
     raw = [row["raw"] for row in read_jsonl(finished.path / "arms/process/seed-0/stage1/verdicts.jsonl")]
-    assert sum(all(mark in str(text) for mark in MARKS) for text in raw) >= 2
+    assert sum(all(mark in str(text) for mark in MARKS) for text in raw) >= 1
 
 
 def test_no_file_of_the_policys_side_holds_the_mark(finished: Any) -> None:

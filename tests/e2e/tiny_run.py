@@ -27,7 +27,7 @@ prompts_per_step = 2
 rollouts_per_prompt = 2
 learning_rate = 1e-3
 temperature = 1.0
-max_tokens = 24
+max_tokens = 60
 save_every = 1
 """
 CONFIG = """
@@ -46,10 +46,10 @@ train = {{ path = "{problems}", limit = 3 }}
 evaluate.held_out = {{ path = "{problems}", offset = 3 }}
 [data.filter]
 n = 2
-max_tokens = 24
+max_tokens = 60
 [evaluate]
 n = 2
-max_tokens = 24
+max_tokens = 60
 bootstrap = 50
 [stage2]
 {stage}

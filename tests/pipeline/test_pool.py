@@ -135,7 +135,7 @@ def test_an_interrupt_does_not_wait_for_the_jobs(tmp_path: Path, monkeypatch: py
     began = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         run_jobs([chain(tmp_path, "a")], 1, on_start=lambda job: None, on_tick=interrupt, on_done=lambda job: None)
-    assert time.monotonic() - began < 100
+    assert time.monotonic() - began < 200
 
 
 ORPHAN = """
@@ -156,4 +156,4 @@ def test_a_worker_ends_when_its_parent_is_gone() -> None:
         parent.kill()
         # The worker holds the other end of the pipe: it closes when the worker ends, long before it would by itself.
         assert parent.stdout.read() == ""
-        assert time.monotonic() - began < 60
+        assert time.monotonic() - began < 200
