@@ -169,19 +169,10 @@ def test_files_lie_where_the_layout_says(tmp_path: Path) -> None:
     run = RunDir.create(tmp_path, config())
     stage = run.stage("process", 0, "stage1")
     assert stage.metrics.relative_to(tmp_path).as_posix() == "arms/process/seed-0/stage1/metrics.jsonl"
-    assert stage.checkpoint(100).relative_to(stage.path).as_posix() == "checkpoints/step-000100"
     assert stage.evaluation("aime26").samples.relative_to(stage.path).as_posix() == "eval/aime26/samples.jsonl"
     assert run.base("hard_train").samples.relative_to(tmp_path).as_posix() == "base/hard_train/samples.jsonl"
     with pytest.raises(RunError, match=r"'\.\./x' cannot be a folder's name"):
         run.base("../x")
-
-
-def test_the_latest_checkpoint_is_the_last_whole_one(tmp_path: Path) -> None:
-    stage = RunDir.create(tmp_path, config()).stage("process", 0, "stage1")
-    assert stage.latest_checkpoint() is None
-    for name in ("step-000050", "step-000100", "step-000150.tmp", "other"):
-        (stage.checkpoints / name).mkdir(parents=True)
-    assert stage.latest_checkpoint() == (100, stage.checkpoint(100))
 
 
 def test_an_existing_run_is_not_created_again(tmp_path: Path) -> None:

@@ -89,7 +89,6 @@ class LoraSettings(_Settings):
 
     rank: Positive = 16
     alpha: Positive = 32
-    dropout: Share = 0.0
     target_modules: str | tuple[str, ...] = "all-linear"
 
 

@@ -24,11 +24,11 @@ from tiny import (
 from transformers import LlamaForCausalLM
 
 from exprl.config import Optimisation
+from exprl.engines.trl.checkpoint import load_tokenizer
 from exprl.engines.trl.prompts import prompts_of
 from exprl.engines.trl.scoring import Scored
 from exprl.engines.trl.settings import grpo_settings
 from exprl.engines.trl.surroundings import quiet
-from exprl.engines.trl.train import load_tokenizer
 from exprl.engines.trl.trainer import SegmentGRPOTrainer
 from exprl.runs import read_jsonl
 from exprl.types import Submission

@@ -12,7 +12,7 @@ import pytest
 from tiny import outcome, process, records, same_weights, save_policy, small, train
 
 from exprl.config import LoraSettings, MethodConfig, PolicyConfig, SparseConfig
-from exprl.engines.trl.train import latest_checkpoint
+from exprl.engines.trl.checkpoint import latest_checkpoint
 
 
 @pytest.fixture(scope="module")

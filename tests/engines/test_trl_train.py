@@ -29,11 +29,12 @@ from tiny import (
 from transformers import AutoTokenizer, LlamaForCausalLM
 
 from exprl.config import LoraSettings, PolicyConfig, SegmentConfig
+from exprl.engines.trl.checkpoint import check_policy_path
 from exprl.engines.trl.prompts import prompt_order
 from exprl.engines.trl.settings import grpo_settings
 from exprl.engines.trl.surroundings import quiet
-from exprl.engines.trl.train import Stage, check_policy_path, train_stage
-from exprl.errors import CheckpointError, ConfigError, DataError, UnscoredLimitError
+from exprl.engines.trl.train import Stage, train_stage
+from exprl.errors import CheckpointError, DataError, UnscoredLimitError
 from exprl.methods import build_method
 from exprl.runs import read_jsonl
 
@@ -229,11 +230,6 @@ def test_lora_trains_an_adapter_and_merges_it(base: Path, tmp_path: Path) -> Non
         assert float((merged(ids).logits - plain(ids).logits).abs().max()) > 1e-3
     assert not list(final.glob("adapter*"))
     assert weights(final).keys() == weights(base).keys()
-
-
-def test_dropout_of_an_adapter_is_refused(base: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"policy\.lora\.dropout=0\.1"):
-        train(base, tmp_path, outcome(steps=1), policy=lora_policy(base, dropout=0.1))
 
 
 # -- what is no checkpoint

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from exprl.engines.trl.train import check_policy_path
+from exprl.engines.trl.checkpoint import check_policy_path
 from exprl.errors import RunError
 from exprl.tokens import TokenMap
 from exprl.worlds import load_problems

@@ -5,14 +5,13 @@
 Finished work carries a mark, `DONE.json` (for a file, `filter.DONE.json`), written last and whole; what has none is
 done again or continued.
 
-    >>> StageDir(Path("stage1")).checkpoint(100)
-    PosixPath('stage1/checkpoints/step-000100')
+    >>> StageDir(Path("stage1")).evaluation("held_out").samples
+    PosixPath('stage1/eval/held_out/samples.jsonl')
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -25,7 +24,6 @@ __all__ = ["SampleDir", "Stage", "StageDir", "folder_name", "is_done", "mark_don
 Stage = Literal["stage1", "stage2"]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-_STEP = re.compile(r"step-(\d+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,15 +64,6 @@ class StageDir:
         """The folder of checkpoints."""
         return self.path / "checkpoints"
 
-    def checkpoint(self, step: int) -> Path:
-        """The checkpoint after a training step."""
-        return self.checkpoints / f"step-{step:06d}"
-
-    def latest_checkpoint(self) -> tuple[int, Path] | None:
-        """Step and folder of the last checkpoint. Drafts, which have other names until they are whole, do not count."""
-        found = ((_STEP.fullmatch(entry.name), entry) for entry in self._entries())
-        return max(((int(match[1]), entry) for match, entry in found if match), default=None)
-
     @property
     def final(self) -> Path:
         """The policy at the end of the stage, in a checkpoint's form."""
@@ -83,9 +72,6 @@ class StageDir:
     def evaluation(self, name: str) -> SampleDir:
         """The stage's policy on an evaluation set (or `hard_train`)."""
         return SampleDir(self.path / "eval" / folder_name(name))
-
-    def _entries(self) -> Iterator[Path]:
-        return self.checkpoints.iterdir() if self.checkpoints.is_dir() else iter(())
 
 
 def is_done(path: Path) -> bool:

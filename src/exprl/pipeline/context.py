@@ -15,6 +15,7 @@ from exprl.errors import ConfigError, EngineError
 from exprl.evaluate.sample import HTTPSampler, LocalSampler, Sampler
 from exprl.judge import build_judge
 from exprl.methods import needs_judge
+from exprl.runs import RunDir, read_jsonl
 from exprl.types import Problem
 from exprl.worlds import is_world, world_policy, world_seed
 
@@ -22,6 +23,7 @@ __all__ = [
     "TRAIN_SET",
     "check_inputs",
     "check_policy",
+    "kept_sets",
     "load_sets",
     "named_set",
     "open_sampler",
@@ -58,7 +60,7 @@ def check_policy(policy: PolicyConfig) -> None:
         CheckpointError: a folder that is not a checkpoint.
         ConfigError: no such world.
     """
-    from exprl.engines.trl.train import check_policy_path
+    from exprl.engines.trl.checkpoint import check_policy_path
 
     if is_world(policy.model):
         world_seed(policy.model)
@@ -82,6 +84,12 @@ def load_sets(config: RunConfig) -> dict[str, list[Problem]]:
             raise ConfigError(f"{name}: no problems; check data path, offset and limit")
         require_answers(problems, f"grading {name}")
     return sets
+
+
+def kept_sets(run: RunDir) -> dict[str, list[Problem]]:
+    """The sets after the filter, as the run's problems.jsonl records them, with references loaded from their source."""
+    kept = {(str(row["set"]), str(row["id"])) for row in read_jsonl(run.problems)}
+    return {name: [p for p in problems if (name, p.id) in kept] for name, problems in load_sets(run.config).items()}
 
 
 def named_set(config: RunConfig, name: str) -> list[Problem]:
@@ -136,8 +144,8 @@ def _local_sampler(config: RunConfig, policy: str) -> LocalSampler:
         from transformers import AutoModelForCausalLM
     except ImportError as error:
         raise EngineError(f"a local policy needs the train extra: pip install 'exprl[train]' ({error})") from error
-    from exprl.engines.trl.surroundings import quiet
-    from exprl.engines.trl.train import check_policy_path, load_tokenizer, loading
+    from exprl.engines.trl.checkpoint import check_policy_path, load_tokenizer, loading
+    from exprl.engines.trl.surroundings import pick_device, quiet
 
     check_policy_path(policy)
     torch.set_num_threads(config.policy.threads)
@@ -154,12 +162,3 @@ def _local_sampler(config: RunConfig, policy: str) -> LocalSampler:
         device=device,
         chat=config.policy.chat,
     )
-
-
-def pick_device(policy: PolicyConfig) -> str:
-    """The device that a policy runs on."""
-    import torch
-
-    if policy.device != "auto":
-        return policy.device
-    return "cuda" if torch.cuda.is_available() else "cpu"

@@ -22,8 +22,8 @@ from exprl.engines.trl.train import Stage, train_stage
 from exprl.evaluate.sample import count_correct, derive_seed
 from exprl.judge import build_judge
 from exprl.methods import build_method, needs_judge
-from exprl.pipeline.context import TRAIN_SET, load_sets, open_sampler, policy_path
-from exprl.runs import RunDir, is_done, mark_done, read_jsonl
+from exprl.pipeline.context import TRAIN_SET, kept_sets, open_sampler, policy_path
+from exprl.runs import RunDir, is_done, mark_done
 from exprl.types import Problem
 from exprl.verify import Verifier, build_verifier
 
@@ -66,15 +66,6 @@ def run_job(job: Job) -> Job:
 def base_policy(config: RunConfig) -> str:
     """The path or Hub id of the policy before training."""
     return policy_path(config.policy.model)
-
-
-def kept_sets(run: RunDir) -> dict[str, list[Problem]]:
-    """The run's sets after the filter, as problems.jsonl records them, with references loaded from their source."""
-    kept: dict[str, set[str]] = {}
-    for row in read_jsonl(run.problems):
-        kept.setdefault(str(row["set"]), set()).add(str(row["id"]))
-    sets = load_sets(run.config)
-    return {name: [p for p in problems if p.id in kept.get(name, set())] for name, problems in sets.items()}
 
 
 def evaluation_sets(config: RunConfig) -> list[str]:

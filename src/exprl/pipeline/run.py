@@ -13,14 +13,14 @@ from rich.console import Console
 from exprl.config import RunConfig
 from exprl.data import Tally
 from exprl.errors import ConfigError
-from exprl.pipeline.context import TRAIN_SET, check_inputs, load_sets, open_sampler, refuse_overlaps
+from exprl.pipeline.context import TRAIN_SET, check_inputs, kept_sets, load_sets, open_sampler, refuse_overlaps
 from exprl.pipeline.filtering import filter_problems
 from exprl.pipeline.jobs import Job, base_policy
 from exprl.pipeline.pool import run_jobs
 from exprl.pipeline.progress import RunProgress
 from exprl.pipeline.summary import write_summary
 from exprl.report import write_report
-from exprl.runs import RunDir, is_done, mark_done, read_jsonl, write_jsonl
+from exprl.runs import RunDir, is_done, mark_done, write_jsonl
 from exprl.types import Problem
 from exprl.verify import build_verifier
 
@@ -104,8 +104,7 @@ def prepare(run: RunDir, console: Console) -> dict[str, list[Problem]]:
             raise ConfigError(f"the filter kept no training problem ({tallies.get(TRAIN_SET)}); see {run.filter}")
         write_jsonl(run.problems, [_row(name, problem) for name, problems in sets.items() for problem in problems])
         mark_done(run.problems)
-    kept = {(str(row["set"]), str(row["id"])) for row in read_jsonl(run.problems)}
-    return {name: [p for p in problems if (name, p.id) in kept] for name, problems in sets.items()}
+    return kept_sets(run)
 
 
 def _filter(

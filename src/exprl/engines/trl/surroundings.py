@@ -1,4 +1,4 @@
-"""What a training process sets up around the trainer: threads, seeds, silence, and a loop to wait for a judge in.
+"""What a training process sets up around the trainer: threads, seeds, a device, silence, and a loop to wait for a judge in.
 
 TRL and transformers print and warn a great deal; what matters of it is in our metrics. Errors are never silenced.
 """
@@ -12,7 +12,9 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol, TypeVar
 
-__all__ = ["Wait", "quiet", "seeded_threads", "waiting_room"]
+from exprl.config import PolicyConfig
+
+__all__ = ["Wait", "pick_device", "quiet", "seeded_threads", "waiting_room"]
 
 T = TypeVar("T")
 
@@ -53,6 +55,15 @@ async def _cancel_the_rest() -> None:
         task.cancel()
         rest.append(task)
     await asyncio.gather(*rest, return_exceptions=True)
+
+
+def pick_device(policy: PolicyConfig) -> str:
+    """The device that a policy runs on: `auto` is the first GPU where there is one."""
+    import torch
+
+    if policy.device != "auto":
+        return policy.device
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 @contextmanager

@@ -14,19 +14,19 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Callable, Coroutine, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from exprl.config import Optimisation, PolicyConfig, PromptConfig
+from exprl.engines.trl.checkpoint import check_policy_path, latest_checkpoint, load_tokenizer
 from exprl.engines.trl.ledger import Ledger, Row
 from exprl.engines.trl.prompts import prompts_of
 from exprl.engines.trl.scoring import make_scorer
 from exprl.engines.trl.settings import grpo_settings
-from exprl.engines.trl.surroundings import quiet, seeded_threads, waiting_room
-from exprl.errors import CheckpointError, ConfigError, EngineError
+from exprl.engines.trl.surroundings import pick_device, quiet, seeded_threads, waiting_room
+from exprl.errors import EngineError
 from exprl.methods import Method
 from exprl.runs import disk_room
 from exprl.tokens import TokenMap
@@ -36,7 +36,7 @@ from exprl.verify import Verifier
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-__all__ = ["Stage", "check_policy_path", "latest_checkpoint", "load_tokenizer", "loading", "train_stage"]
+__all__ = ["Stage", "train_stage"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,83 +119,6 @@ def train_stage(
     return final
 
 
-def check_policy_path(policy: str) -> None:
-    """Refuse a local folder that is not a transformers checkpoint; a Hub id is left to transformers.
-
-    Raises:
-        CheckpointError: the folder lacks config.json or weights in safetensors, or the path looks local and is not there.
-    """
-    path = Path(policy)
-    if not path.exists():
-        if policy.startswith((".", "/", "~")) or policy.count("/") > 1:
-            raise CheckpointError(
-                f"{policy}: no such folder; give a transformers checkpoint, or a Hub id as owner/name"
-            )
-        return
-    if not (path / "config.json").is_file():
-        raise CheckpointError(
-            f"{policy}: not a checkpoint: config.json is missing; give the folder that save_pretrained wrote, "
-            "such as <run>/arms/<arm>/seed-0/stage1/final"
-        )
-    weights = sorted(path.glob("*.safetensors"))
-    if not weights:
-        raise CheckpointError(f"{policy}: no *.safetensors in it; pickled weights are not loaded")
-    try:
-        settings = json.loads((path / "config.json").read_text("utf-8"))
-    except ValueError as error:
-        raise CheckpointError(f"{policy}: config.json is damaged: {error}") from error
-    if not isinstance(settings, dict) or "model_type" not in settings:
-        raise CheckpointError(f"{policy}: config.json names no model_type; it is not a transformers checkpoint's")
-    for file in weights:
-        _check_weights(file)
-
-
-def _check_weights(file: Path) -> None:
-    """Refuse a file of weights that is cut short or no safetensors file; reads its header only."""
-    try:
-        from safetensors import SafetensorError, safe_open
-    except ImportError:
-        return  # without the train extra nothing is loaded either
-    try:
-        with safe_open(file, framework="numpy"):
-            pass
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{file}: damaged weights ({error}); copy or save the checkpoint again") from error
-
-
-@contextmanager
-def loading(policy: str) -> Iterator[None]:
-    """Turn what transformers raises for a policy that it cannot load into one line that names the policy.
-
-    Raises:
-        CheckpointError: no such Hub id, no connection, or a checkpoint that does not fit together.
-    """
-    try:
-        yield
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        reason = next((line for line in str(error).splitlines() if line.strip()), "no reason given")
-        raise CheckpointError(
-            f"{policy}: cannot be loaded ({type(error).__name__}: {reason[:200]}); "
-            "check the name and the connection, or give a checkpoint's folder"
-        ) from error
-
-
-def latest_checkpoint(checkpoints: Path) -> Path | None:
-    """The newest complete checkpoint, or None. Folders half written never bear a step's name."""
-    return max((path for path in checkpoints.glob("step-*") if (path / "exprl.json").is_file()), default=None)
-
-
-def load_tokenizer(policy: str) -> PreTrainedTokenizerBase:
-    """The policy's own tokenizer, padded on the left, with a pad token."""
-    from transformers import AutoTokenizer
-
-    with loading(policy):
-        tokenizer = AutoTokenizer.from_pretrained(policy, padding_side="left")
-    if tokenizer.pad_token is None:
-        tokenizer.pad_token = tokenizer.eos_token
-    return tokenizer
-
-
 def _trainer_class() -> Any:
     try:
         import trl  # noqa: F401
@@ -207,15 +130,12 @@ def _trainer_class() -> Any:
 
 
 def _settings(stage: Stage, policy: PolicyConfig, checkpoints: Path) -> Any:
-    import torch
-
-    cpu = policy.device == "cpu" or (policy.device == "auto" and not torch.cuda.is_available())
     args = grpo_settings(
         stage.optimisation,
         checkpoints,
         seed=stage.seed,
         bf16=policy.dtype == "bfloat16",
-        cpu=cpu,
+        cpu=pick_device(policy) == "cpu",
         vllm=policy.vllm,
     )
     # Weights are loaded in float32 and computed with in bf16 (autocast): the master weights of METHOD 4.
@@ -228,16 +148,11 @@ def _lora(policy: PolicyConfig) -> Any:
         return None
     from peft import LoraConfig
 
-    if policy.lora.dropout:
-        raise ConfigError(
-            f"policy.lora.dropout={policy.lora.dropout}: dropout would make noise of the ratio of new to old "
-            "probabilities, so training goes without; leave it at 0"
-        )
     targets = policy.lora.target_modules
     return LoraConfig(
         r=policy.lora.rank,
         lora_alpha=policy.lora.alpha,
-        lora_dropout=policy.lora.dropout,
+        lora_dropout=0.0,  # it would make noise of the ratio of new to old probabilities
         target_modules=targets if isinstance(targets, str) else list(targets),
         task_type="CAUSAL_LM",
     )
