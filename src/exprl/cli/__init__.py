@@ -21,6 +21,7 @@ app = App(
     name="exprl",
     help="Prime a language model on problems it cannot yet solve, then amplify it.",
     version_flags=["--version"],
+    suppress_keyboard_interrupt=False,  # `main` says what is kept
 )
 _COMMANDS = {
     "run": "The whole experiment: filter, Stage I, Stage II, evaluation, report.",

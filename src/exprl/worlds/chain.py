@@ -10,7 +10,7 @@ are not used as problems: a right answer has to be derived.
 
 The corpus that primes the policy holds right traces of *easy* problems (1-3 steps), some with a slip that is noticed
 (`wait`) and done again, and *careless* attempts at longer ones: each step is right with probability 0.05 only, slips
-mostly pass unnoticed, and no attempt that came out right is kept. The policy so has all the parts and the form of a long
+pass unnoticed, and no attempt that came out right is kept. The policy so has all the parts and the form of a long
 solution, but has never composed one: that is what makes the hard problems hard, and nothing in their format.
 
 Hard problems have 6, 7 or 8 steps in equal shares, so that what is unlocked on the shorter ones feeds the longer.
@@ -41,7 +41,7 @@ LONG_SHARE = 0.4
 RIGHT = 0.05
 """Chance of each step of a careless attempt to be right."""
 NOTICED = 0.05
-"""Chance of a slip, in an easy trace, that is noticed and done again; in a careless one, of a redo that is no better."""
+"""Chance of a slip, in an easy trace, that is noticed and done again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,9 +193,6 @@ def _careless(rng: random.Random, chain: Chain) -> tuple[str, int]:
         else:
             slip = _slip(result)
             trace += line(step, value, operation, slip)
-            if rng.random() < NOTICED:
-                slip = _slip(result)
-                trace += " wait" + line(step, value, operation, slip)
             result = slip
         value = result
     return trace + boxed(value), value
