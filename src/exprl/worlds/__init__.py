@@ -2,7 +2,7 @@
 
     world:chain              the policy, primed on first use and cached
     world:chain/easy         problems of 1-3 steps, which it solves
-    world:chain/hard_train   problems of 6-8 steps, which it does not
+    world:chain/hard_train   problems of 7 or 8 steps, which it does not
     world:chain/hard_held_out  more of the same kind, for evaluation
 
 A world is named wherever a model or a source of problems is: `policy.model = "world:chain"`,

@@ -13,7 +13,8 @@ The corpus that primes the policy holds right traces of *easy* problems (1-3 ste
 pass unnoticed, and no attempt that came out right is kept. The policy so has all the parts and the form of a long
 solution, but has never composed one: that is what makes the hard problems hard, and nothing in their format.
 
-Hard problems have 6, 7 or 8 steps in equal shares, so that what is unlocked on the shorter ones feeds the longer.
+Hard problems have 7 or 8 steps in equal shares, so that what is unlocked on the shorter ones feeds the longer. With 6 steps
+two slips cancel often enough (a few times in 100,000 attempts) to feed sparse RL.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ UNITS = (1, 10, 100, 1000)
 SHUFFLES = ("rev", "rot", "swp")
 OPERATIONS = (*SHUFFLES, *(f"{sign}{unit}" for sign in "+-" for unit in UNITS))
 EASY_STEPS = (1, 2, 3)
-HARD_STEPS = (6, 7, 8)
+HARD_STEPS = (7, 8)
 LONG_STEPS = (4, 5, 6, 7, 8)
 MISREAD = dict(zip("123456789", "567891234", strict=True))
 """Which digit a slip makes of which: four too high, counting on from 9 at 1."""
