@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 # Set before anything imports torch or a Hub client, and inherited by the processes that tests start.
 os.environ["OMP_NUM_THREADS"] = "1"  # one thread is fastest for tiny models, and torch's sums are then always the same
@@ -18,7 +18,7 @@ for _key in ("EXPRL_JUDGE_API_KEY", "EXPRL_POLICY_API_KEY"):
     os.environ.pop(_key, None)
 
 # A machine that is busy with something else is no reason to fail.
-settings.register_profile("exprl", deadline=None)
+settings.register_profile("exprl", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("exprl")
 
 _LONG = {

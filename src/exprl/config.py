@@ -20,18 +20,25 @@ __all__ = [
     "DataConfig",
     "EvaluateConfig",
     "FilterConfig",
+    "Floor",
+    "JudgeCardConfig",
     "JudgeConfig",
     "LLMJudgeConfig",
+    "Limit",
     "LoraSettings",
     "MethodConfig",
     "MilestoneJudgeConfig",
+    "MonitorConfig",
     "Optimisation",
     "OutcomeConfig",
+    "PanelJudgeConfig",
+    "PanelMember",
     "PolicyConfig",
     "ProcessConfig",
     "PromptConfig",
     "RunConfig",
     "SegmentConfig",
+    "SingleJudgeConfig",
     "SourceConfig",
     "SparseConfig",
     "Stage2Config",
@@ -41,6 +48,7 @@ __all__ = [
 Credit = Literal["delta_norm", "end_norm", "group_norm"]
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(gt=0)]
+Price = Annotated[float, Field(ge=0)] | None
 # TOML has no null: `stage2 = false` switches an optional table off.
 _CanBeFalse = BeforeValidator(lambda value: None if value is False else value)
 
@@ -168,19 +176,201 @@ class LLMJudgeConfig(_Settings):
 
     type: Literal["llm"] = "llm"
     model: str
-    url: str = "http://127.0.0.1:8000/v1"
+    url: str | Annotated[tuple[str, ...], Field(min_length=1)] = Field(
+        default="http://127.0.0.1:8000/v1", description="one endpoint, or several that serve the same model"
+    )
     api_key_env: str = "EXPRL_JUDGE_API_KEY"
     temperature: Annotated[float, Field(ge=0)] = 0.0
     max_tokens: Positive = 2048
     structured: bool = Field(
         default=False, description="have the server enforce a JSON verdict; for judges too small to keep to the format"
     )
-    concurrency: Positive = 32
-    timeout: Annotated[float, Field(gt=0)] = 120.0
+    samples: Positive = Field(
+        default=1, description="verdicts per item, whose mean is the score; more need temperature"
+    )
+    expected: bool = Field(
+        default=False,
+        description="the score is the mean over the grade token's probabilities, where the server has them",
+    )
+    prefixes: Literal["each", "once", "bisect"] = Field(
+        default="each", description="one call a prefix, one call for all of a trace, or only where the score changes"
+    )
+    reference: bool = Field(default=True, description="false: judge without the reference (to compare)")
+    rubrics: dict[str, str] = Field(
+        default={}, description="scope, or domain.scope -> a shipped rubric's name or the path of your own .toml"
+    )
+    trace_limit: Positive = Field(default=60_000, description="characters of a trace; a longer one loses its middle")
+    concurrency: Positive = Field(default=32, description="most calls in flight; fewer where the server asks for it")
+    timeout: Annotated[float, Field(gt=0)] = Field(default=120.0, description="seconds for one call")
+    batch_timeout: Annotated[float, Field(gt=0)] | None = Field(
+        default=None, description="seconds for a batch; what is not judged by then is unscored"
+    )
     retries: Annotated[int, Field(ge=0)] = 4
+    cache: bool | str = Field(default=True, description="true: in the run's directory; a path: shared; false: none")
+    price_in: Price = Field(default=None, description="per million prompt tokens, in any currency")
+    price_cached: Price = Field(default=None, description="per million cached prompt tokens; default: price_in")
+    price_out: Price = Field(default=None, description="per million completion tokens")
+    cost_limit: Price = Field(default=None, description="stop asking once this much is spent; needs the prices")
+
+    @property
+    def urls(self) -> tuple[str, ...]:
+        """The endpoints, one or several."""
+        return (self.url,) if isinstance(self.url, str) else self.url
+
+    @model_validator(mode="after")
+    def _hangs_together(self) -> Self:
+        if self.samples > 1 and self.temperature == 0:
+            raise ValueError(
+                f"samples = {self.samples} at temperature 0 would ask the same thing again; set temperature"
+            )
+        if self.cost_limit is not None and (self.price_in is None or self.price_out is None):
+            raise ValueError("cost_limit needs price_in and price_out")
+        return self
 
 
-JudgeConfig = Annotated[MilestoneJudgeConfig | LLMJudgeConfig, Field(discriminator="type")]
+SingleJudgeConfig = Annotated[MilestoneJudgeConfig | LLMJudgeConfig, Field(discriminator="type")]
+
+
+class PanelMember(_Settings):
+    """One judge of a panel. Weight 0 only monitors: its verdicts are kept and never enter a score."""
+
+    weight: Annotated[float, Field(ge=0)] = 1.0
+    judge: SingleJudgeConfig
+
+
+class PanelJudgeConfig(_Settings):
+    """Several judges; the score is the weighted mean of those that gave one."""
+
+    type: Literal["panel"] = "panel"
+    members: Annotated[dict[str, PanelMember], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _somebody_counts(self) -> Self:
+        if not any(member.weight for member in self.members.values()):
+            raise ValueError("every member of the panel has weight 0; give at least one a weight")
+        return self
+
+
+JudgeConfig = Annotated[MilestoneJudgeConfig | LLMJudgeConfig | PanelJudgeConfig, Field(discriminator="type")]
+
+
+class JudgeCardConfig(_Settings):
+    """What Stage I demands of its judge before it spends anything: a card that `exprl calibrate` wrote."""
+
+    path: str
+    max_misplacement: Share = Field(
+        default=0.3, description="upper end of the card's interval with the correct reference; chance is 0.5"
+    )
+
+
+class _Threshold(_Settings):
+    warn: Annotated[float | None, _CanBeFalse] = Field(default=None, description="false: no warning")
+    stop: Annotated[float | None, _CanBeFalse] = Field(
+        default=None, description="pause the run before the update; false: never"
+    )
+
+
+class Limit(_Threshold):
+    """An alarm at or above a value."""
+
+    @model_validator(mode="after")
+    def _warns_first(self) -> Self:
+        if self.warn is not None and self.stop is not None and self.stop < self.warn:
+            raise ValueError(f"stop = {self.stop:g} would be reached before warn = {self.warn:g}")
+        return self
+
+
+class Floor(_Threshold):
+    """An alarm at or below a value."""
+
+    @model_validator(mode="after")
+    def _warns_first(self) -> Self:
+        if self.warn is not None and self.stop is not None and self.stop > self.warn:
+            raise ValueError(f"stop = {self.stop:g} would be reached before warn = {self.warn:g}")
+        return self
+
+
+class MonitorConfig(_Settings):
+    """When training warns or pauses because the reward may no longer mean what it should (`exprl.monitor`).
+
+    A number is the mean over the last `window` steps, and over as many more as it takes to have `minimum` rollouts; the
+    start is the same from the front. With 200 rollouts the standard error of a rank correlation is 0.07 (of a difference
+    of two, 0.1), of a share at most 0.035, of a gap of scores about 0.02: every default lies three to five of them from
+    where a sound run stands.
+    """
+
+    window: Positive = Field(default=10, description="steps that a number is the mean of, at least")
+    minimum: Positive = Field(default=200, description="rollouts that a number is the mean of, at least")
+    length: Limit = Field(
+        # Longer complete traces do establish more: 0.2 to 0.3 is usual. From 0.5 on length explains the reward.
+        default=Limit(warn=0.5),
+        description="rank correlation of reward with length within groups",
+    )
+    length_growth: Limit = Field(
+        # A policy that learns to pad shows first as a change, whatever the level was.
+        default=Limit(warn=0.4),
+        description="how much `length` has risen since the start",
+    )
+    high_but_wrong: Limit = Field(
+        # Judges worth using stay under 0.35 (the paper's math judge: about 0.2). At 0.95 the judge says yes to
+        # everything, so that its reward holds no information: the one default that pauses a run.
+        default=Limit(warn=0.5, stop=0.95),
+        description="share of verified wrong answers that the judge scores 0.75 or more",
+    )
+    low_but_right: Limit = Field(
+        # A judge that sees the reference should rarely miss a right answer; at a half it is at chance.
+        default=Limit(warn=0.5),
+        description="share of verified right answers that the judge scores under 0.75",
+    )
+    held_out_gap: Limit = Field(
+        # Two judges may differ by a grade (0.25) in severity; two grades are a disagreement.
+        default=Limit(warn=0.5),
+        description="mean score minus that of a judge of weight 0",
+    )
+    held_out_gap_growth: Limit = Field(
+        # Severity is constant: what grows is what only the rewarding judge can be talked into.
+        default=Limit(warn=0.15),
+        description="how much `held_out_gap` has risen since the start",
+    )
+    held_out_rank: Floor = Field(
+        # Only the order within a group is learned from: near 0 the two judges would teach unrelated things.
+        default=Floor(warn=0.1),
+        description="rank correlation of the score with that of a judge of weight 0, within groups",
+    )
+    markers: Limit = Field(
+        # Answers often double in length while training works, and their markers with them; tripling is something else.
+        default=Limit(warn=3.0),
+        description="factor by which segment markers a rollout rose or fell since the start",
+    )
+    segments: Limit = Field(
+        # As for markers, for rules of segmentation without one. Few segments leave nothing to give credit to.
+        default=Limit(warn=3.0),
+        description="factor by which segments a rollout rose or fell since the start",
+    )
+    unscored: Limit = Field(
+        # A judge that fails one call in twenty fails on a kind of trace; `unscored_limit` pauses on a single step.
+        default=Limit(warn=0.05),
+        description="share of complete rollouts without a score",
+    )
+    truncated: Limit = Field(
+        # A truncated rollout's reward is 0 whatever it says: at 0.3 length is a large part of what is learned.
+        default=Limit(warn=0.3),
+        description="share of rollouts that ran into the token budget",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _over_the_defaults(cls, given: object) -> object:
+        # Who sets `stop` alone keeps the default `warn`.
+        if not isinstance(given, dict):
+            return given
+        defaults = {name: field.default for name, field in cls.model_fields.items()}
+        return {
+            name: {**defaults[name].model_dump(), **value}
+            if isinstance(defaults.get(name), _Threshold) and isinstance(value, dict)
+            else value
+            for name, value in given.items()
+        }
 
 
 class VerifierConfig(_Settings):
@@ -304,7 +494,9 @@ class RunConfig(_Settings):
     data: DataConfig
     segments: SegmentConfig = SegmentConfig()
     judge: JudgeConfig = MilestoneJudgeConfig()
+    judge_card: Annotated[JudgeCardConfig | None, _CanBeFalse] = None
     verifier: VerifierConfig = VerifierConfig()
+    monitor: MonitorConfig = MonitorConfig()
     arms: Annotated[dict[str, MethodConfig], Field(min_length=1)] = {
         "sparse": SparseConfig(),
         "outcome": OutcomeConfig(),

@@ -7,7 +7,8 @@
     ├── RunError           a run directory that cannot be created, read or resumed
     │   └── CheckpointError  a path that is not a checkpoint, or a damaged one
     ├── JudgeError         a judge that cannot be built
-    │   └── UnscoredLimitError  too many rollouts without a score: the run pauses in a resumable state
+    │   ├── UnscoredLimitError  too many rollouts without a score: the run pauses in a resumable state
+    │   └── MonitorStopError    an alarm of the monitor that stops: the run pauses in a resumable state
     ├── VerifierError      a verifier that cannot be built or whose workers cannot be started
     ├── EngineError        the trainer cannot do what was asked (missing extra, unsupported combination)
     └── CoverageError      pass@k asked for with k > n or without samples
@@ -24,6 +25,7 @@ __all__ = [
     "EngineError",
     "ExprlError",
     "JudgeError",
+    "MonitorStopError",
     "OverlapError",
     "RunError",
     "UnscoredLimitError",
@@ -61,6 +63,10 @@ class JudgeError(ExprlError):
 
 class UnscoredLimitError(JudgeError):
     """More rollouts stayed unscored than the limit allows: the run pauses, and can be resumed."""
+
+
+class MonitorStopError(JudgeError):
+    """The reward no longer means what it should, by an alarm that stops: the run pauses, and can be resumed."""
 
 
 class VerifierError(ExprlError):

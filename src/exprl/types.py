@@ -200,6 +200,8 @@ class Verdict:
 
     `score` is in [0, 1] (Likert n gives (n - 1) / 4) or None; `unscored` says why it is None. `raw` is what the judge
     wrote; it may quote the reference and stays on the evaluator's side. `prompt_hash` identifies the rendered prompt.
+    `note` says what a reader must know of a score (a trace that lost its middle); it never holds reference text.
+    `panel` holds what judges that only monitor gave the same cut, by name; it is no part of `score`.
     """
 
     score: float | None
@@ -209,6 +211,8 @@ class Verdict:
     judge: str = ""
     prompt_hash: str = ""
     usage: Usage = Usage()
+    note: str = ""
+    panel: tuple[tuple[str, float | None], ...] = ()
 
     def __post_init__(self) -> None:
         if (self.score is None) == (self.unscored is None):
