@@ -2,12 +2,12 @@ r"""The deterministic judge: how many milestones of the reference does the text 
 
     n = 1 for none of them, 5 for all, else 2 + floor(3 * (established - 1) / (all - 1));  score = (n - 1) / 4
 
-Milestones are the step results and the final answer of the reference (`exprl.judge.milestones`). The first one counts as
+Milestones are the step results and the final answer of the reference (`milestones`). The first one counts as
 much as a step up the scale: from where a policy stands that establishes nothing, it is the signal there is. One rule is
 added: a right final answer that is both derived and stated gives n >= 4, for a sound route that the reference did not take. A
 final answer that is wrong or not stated leaves n <= 4.
 
-A text *establishes* a step's result by an equation that derives it (`exprl.judge.claims`):
+A text *establishes* a step's result by an equation that derives it (`exprl.judge.milestone.claims`):
   - it is true arithmetic, at least one operation is not trivial, and every operand is known: from the question, from
     the constants that the reference uses, or as the result of an earlier equation that passed. Hence the order: a
     later result cannot come before what it is made of. An intermediate value of a longer expression counts as well.
@@ -19,7 +19,10 @@ The final answer is established when the last box states it and its value was de
 Retries are welcome, floods are not. Of one left side (by value: `12+5`, `5+12+0` are one) the last result counts, and
 with more than 3 different results, none. Once a text holds more than `steps + 2` different equations that establish
 nothing, nothing after them counts (true ones that check a value already known are free); nor does anything after
-1,000 equations. More than 3 different boxes state no answer.
+1,000 equations. Nor does what is computed on the way inside longer expressions and leads nowhere: with more than 3 such
+values, plus one for each step established, the equation that brings them and all after it count nothing. Else one long
+sum, or products that vanish again (`(48*7)*0+48=48`), would try out what cannot be tried one by one. More than 3
+different boxes state no answer.
 
 Scope "prefix" and "outcome" score the text up to each cut; "segment" scores each piece alone, with the results of all
 steps taken as known, as the share of milestones that this piece establishes.
@@ -40,9 +43,9 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from exprl.judge.arithmetic import Number
-from exprl.judge.claims import Claim, claims_of, lines, standing
-from exprl.judge.milestones import Milestones, Step, core, read_milestones, stated_answer
+from exprl.judge.milestone.arithmetic import Number
+from exprl.judge.milestone.claims import Claim, claims_of, lines, standing
+from exprl.judge.milestone.milestones import Milestones, Step, core, read_milestones, stated_answer
 from exprl.types import Problem, Submission, Verdict
 from exprl.verify.answer import matches
 from exprl.verify.boxes import boxed
@@ -51,6 +54,7 @@ __all__ = ["MilestoneJudge"]
 
 _BOXES = 3
 _EQUATIONS = 1000
+_IDLE = 3
 _NOTHING = "the reference holds no equation and no answer"
 
 
@@ -58,7 +62,7 @@ class MilestoneJudge:
     """Scores 1..5 by the milestones that a text establishes. Needs no model; the same input gives the same verdict."""
 
     name = "milestone"
-    template_hash = "milestone-1"
+    template_hash = "milestone-2"
 
     def __init__(self) -> None:
         self._milestones = lru_cache(maxsize=8192)(_read)
@@ -148,19 +152,30 @@ def _derive(milestones: Milestones, claims: list[Claim], *, isolated: bool) -> _
     open_ = list(milestones.steps)
     values: set[Number] = set()
     seen: set[tuple[str, Number]] = set()
-    wasted = 0
+    wasted = idle = 0
     for claim, stands in zip(claims, standing(claims), strict=True):
-        if (claim.written, claim.result) in seen or (claim.written, claim.result) in milestones.quoted:
+        if (claim.written, claim.result) in seen or milestones.quotes(claim):
             continue
         seen.add((claim.written, claim.result))
         remaining, checked = len(open_), claim.holds and claim.result in known
         if stands and known.issuperset(claim.operands):
+            fresh, useful = _fresh(claim, open_, known)
+            idle += fresh - useful
+            if idle > _IDLE + useful + len(milestones.steps) - len(open_):
+                break
             _establish(claim, open_, known, values)
         if len(open_) == remaining and not checked:
             wasted += 1
             if wasted > len(milestones.steps) + 2:
                 break
     return _Derived(len(milestones.steps) - len(open_), values)
+
+
+def _fresh(claim: Claim, open_: list[Step], known: set[Number]) -> tuple[int, int]:
+    """How many values a claim derives on its way, and how many of them are results of steps that are still open."""
+    fresh = set(claim.results) - known - {claim.key, claim.result} if claim.holds else set()
+    aims = {value for step in open_ if step.written is None for value in step.accepts}
+    return len(fresh), len(fresh & aims)
 
 
 def _establish(claim: Claim, open_: list[Step], known: set[Number], values: set[Number]) -> None:
@@ -173,8 +188,9 @@ def _establish(claim: Claim, open_: list[Step], known: set[Number], values: set[
             values.add(claim.result)
         return
     operands = core(claim.operands)
+    vain = claim.result in operands  # what it computes on its way leads back to where it began
     for result in dict.fromkeys((*claim.results, claim.result) if claim.results else ()):
-        circular = result in operands
+        circular = vain or result in operands
         step = next(
             (
                 s

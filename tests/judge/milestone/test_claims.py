@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exprl.judge.claims import Claim, claims_of, lines, standing
+from exprl.judge.milestone.claims import Claim, claims_of, lines, standing
 
 
 def told(line: str) -> list[tuple[object, object, bool]]:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exprl.judge.arithmetic import Number, evaluate, tail, tokens
+from exprl.judge.milestone.arithmetic import Number, evaluate, tail, tokens
 
 
 def value(text: str) -> Number | None:
@@ -79,9 +79,9 @@ def test_no_text_raises(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["(" * 10**5 + "1" + ")" * 10**5, "1+" * 10**5 + "1", "9^" * 10**5 + "9", "1" * 10**6])
 def test_hostile_expressions_cost_no_more_than_their_length(text: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     value(text)
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
 
 
 @settings(deadline=None)

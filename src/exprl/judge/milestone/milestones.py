@@ -24,8 +24,8 @@ import re
 from dataclasses import dataclass
 from fractions import Fraction
 
-from exprl.judge.arithmetic import Number, number
-from exprl.judge.claims import Claim, claims_of, lines, standing
+from exprl.judge.milestone.arithmetic import Number, number
+from exprl.judge.milestone.claims import Claim, claims_of, lines, standing
 from exprl.verify.answer import extract_answer, final_answers, quantity
 
 __all__ = ["Milestones", "Step", "core", "numbers_in", "read_milestones", "stated_answer"]
@@ -71,7 +71,12 @@ class Milestones:
     final: str | None
     final_value: Number | None
     known: frozenset[Number]
-    quoted: frozenset[tuple[str, Number]]
+    quoted: frozenset[tuple[str | tuple[Number, ...], Number]]
+
+    def quotes(self, claim: Claim) -> bool:
+        """Whether a claim is an equation of the question, as written there or with its numbers in another order."""
+        turned = claim.holds and (core(claim.operands), claim.result) in self.quoted
+        return turned or (claim.written, claim.result) in self.quoted
 
     @property
     def count(self) -> int:
@@ -92,10 +97,10 @@ def read_milestones(question: str, solution: str | None, answer: str | None) -> 
             steps.setdefault((step.result, step.operands, step.written), step)
     final = answer if answer is not None and answer.strip() else _own_answer(solution)
     read = quantity(final) if final is not None else None
-    quoted = frozenset(
-        (c.written, c.result) for line in lines(question) for c in claims_of(question[line.start : line.end])
-    )
-    return Milestones(tuple(steps.values()), final, read.value if read else None, known, quoted)
+    given = [claim for line in lines(question) for claim in claims_of(question[line.start : line.end])]
+    quoted: set[tuple[str | tuple[Number, ...], Number]] = {(claim.written, claim.result) for claim in given}
+    quoted |= {(core(claim.operands), claim.result) for claim in given if claim.holds}
+    return Milestones(tuple(steps.values()), final, read.value if read else None, known, frozenset(quoted))
 
 
 def numbers_in(text: str) -> set[Number]:

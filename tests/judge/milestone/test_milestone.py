@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exprl.judge.milestone import MilestoneJudge
-from exprl.judge.milestones import numbers_in, read_milestones
+from exprl.judge.milestone.milestones import numbers_in, read_milestones
 from exprl.types import Problem, Reference, Scope, Submission, Verdict
 
 DATA = Path(os.environ.get("EXPRL_DATA", "../shared/data"))
@@ -125,6 +125,8 @@ class TestAttacks:
     def test_a_question_that_holds_the_equation_is_no_derivation_when_quoted(self) -> None:
         problem = Problem("q", "Given that 6*7=42, what is 42+8?", Reference("6*7=42\n42+8=50", "50"))
         assert likert(problem, "Given that 6*7=42, what is 42+8?") == 1
+        for turned in ("7*6=42", "(7)*(6) = 42", "1*7*6=42", "so 6 x 7 = 42 it is"):
+            assert likert(problem, turned) == 1
         assert likert(problem, "42+8=50\n\\boxed{50}") == 4
 
     def test_repetition_adds_nothing(self) -> None:
@@ -158,6 +160,39 @@ class TestAttacks:
         numbers = [48, 2, 100]
         text = "\n".join(f"{a}{o}{b}={v}" for a in numbers for b in numbers for o, v in (("+", a + b), ("*", a * b)))
         assert likert(CLIPS, text) == 1
+
+    def test_what_is_computed_on_the_way_and_leads_nowhere_is_not_free(self) -> None:
+        # Six steps, each a pair of the question's numbers: who tries all pairs finds all of them.
+        numbers = (7, 11, 13, 17, 23, 29)
+        pairs = [(a, b) for i, a in enumerate(numbers) for b in numbers[i + 1 :]]
+        steps = [pair for place, pair in enumerate(pairs) if place % 3 == 2]
+        problem = Problem("p", str(numbers), Reference("\n".join(f"{a}*{b}={a * b}" for a, b in steps), "x"))
+        products = [f"{a}*{b}" for a, b in pairs]
+        total = sum(a * b for a, b in pairs)
+        for flood in (
+            "\n".join(f"({product})*0+7=7" for product in products),
+            "\n".join(f"({product})-({product})+7=7" for product in products),
+            "\n".join(f"({product})*0+100=100" for product in products),
+            "\n".join(f"({product})*0+7+11=18" for product in products),
+            " + ".join(f"({product})" for product in products) + f" = {total}",
+            "\n".join(f"{product} + {other} = {a * b + c * d}" for product, other, (a, b), (c, d) in zip(
+                products, products[1:], pairs, pairs[1:], strict=False)),
+        ):  # fmt: skip
+            assert (likert(problem, flood) or 0) <= 2, flood[:40]
+        assert (likert(problem, "\n".join(f"{a}*{b}={a * b}" for a, b in steps)) or 0) >= 4
+
+    def test_a_long_expression_of_an_honest_solution_counts_as_before(self) -> None:
+        problem = Problem("p", "5 at 3, 4 at 2 and 6 at 7", Reference("5*3=15\n4*2=8\n6*7=42\n15+8+42=65", "65"))
+        assert likert(problem, "5*3 + 4*2 + 6*7 = 65, so \\boxed{65}") == 5
+        regrouped = "5*3 + 4*2 = 23\n23 + 6*7 = 65\n\\boxed{65}"
+        assert likert(problem, regrouped) == 5
+        other = Problem("p", "5 at 3, 4 at 2 and 6 at 7", Reference("5*3+4*2+6*7=65\n65*2=130", "130"))
+        assert likert(other, "5*3=15\n4*2=8\n6*7=42\n15+8=23\n23+42=65\n65+65=130\n\\boxed{130}") == 5
+
+    def test_an_expression_that_leads_back_to_its_own_operand_derives_nothing_on_its_way(self) -> None:
+        assert likert(CLIPS, "48/2*2 = 48") == 1
+        assert likert(CLIPS, "(48/2)*0+48 = 48") == 1
+        assert likert(CLIPS, "48/2 = 24") == 2
 
     @pytest.mark.parametrize(
         "text",

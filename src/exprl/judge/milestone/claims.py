@@ -22,7 +22,7 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import NamedTuple
 
-from exprl.judge.arithmetic import Number, Token, evaluate, number, tail, tokens
+from exprl.judge.milestone.arithmetic import Number, Token, evaluate, number, tail, tokens
 
 __all__ = ["Claim", "Line", "claims_of", "lines", "standing"]
 
