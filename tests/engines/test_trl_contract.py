@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from tiny import (
@@ -207,3 +209,71 @@ def test_an_unscored_rollout_is_in_no_part_of_the_loss(
         found = torch.cat([value.flatten() for _, value in sorted(update.gradient.items())])
         assert_same_gradient(found, gradient_of(model))
     assert dropped == sum(row["advantages"] == [None] for row in rollouts) > 0
+
+
+@pytest.mark.parametrize("method", [outcome, process])
+def test_a_group_of_three_equal_scores_and_one_unscored_has_advantages_0_0_0_and_one_out_of_the_loss(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: Callable[..., Optimisation]
+) -> None:
+    memory = remember_updates(monkeypatch)
+    settings = method(steps=1, kl=0.4, entropy_bonus=0.3, grad_clip=1e9, max_tokens=48, learning_rate=1e-3)
+    train(base, tmp_path / "stage", settings, judge=FakeJudge(scored_by_place), limit=0.5)  # type: ignore[arg-type]
+    rollouts = read_jsonl(tmp_path / "stage" / "rollouts.jsonl")[:4]
+    assert not any(row["truncated"] for row in rollouts)
+    assert [set(row["advantages"]) for row in rollouts] == [{0.0}, {0.0}, {0.0}, {None}]  # type: ignore[call-overload]
+    tokens = [row["tokens"] for row in read_jsonl(tmp_path / "stage" / "rollouts.jsonl")]
+    ((update,), model) = memory.updates, LlamaForCausalLM.from_pretrained(base)
+    (batch,) = update.batches
+    dropped = ~batch["completion_mask"].any(dim=1)
+    # TRL shuffles the rows of a step: they are known by their lengths.
+    assert int(dropped.sum()) == 1
+    kept = sorted(batch["completion_mask"].sum(dim=1)[~dropped].tolist())
+    assert kept == sorted([*tokens[:3], *tokens[4:]])  # type: ignore[type-var]
+    assert int((batch["advantages"] == 0).all(dim=1).sum()) >= 4
+    # The gradient of the whole update is that of the batch in which the unscored rollout is absent.
+    absent = {name: value[~dropped] if value.dim() > 0 else value for name, value in batch.items()}
+    loss_by_hand(
+        model,
+        LlamaForCausalLM.from_pretrained(base),
+        [absent],
+        temperature=settings.temperature,
+        low=settings.clip_low,
+        high=settings.clip_high,
+        kl=0.4,
+        entropy_bonus=0.3,
+    ).backward()
+    found = torch.cat([value.flatten() for _, value in sorted(update.gradient.items())])
+    assert_same_gradient(found, gradient_of(model))
+
+
+def test_the_tokens_of_a_dropped_rollout_get_no_gradient_whatever_they_are(base: Path, tmp_path: Path) -> None:
+    """The trainer's own masking and TRL's own loss, with the rollout, with other tokens in it, and without it."""
+    trainer = make_trainer(base, tmp_path, process(kl=0.3, entropy_bonus=0.2))
+    torch.manual_seed(4)
+    reference = LlamaForCausalLM.from_pretrained(base)
+    batch = random_batch(trainer.model, reference, 0.9, 4)
+    batch["completion_mask"].fill_(1)
+    batch["completion_ids"] = torch.randint(2, 30, (4, TOKENS))
+    out = np.array([False, False, False, True])
+    scored = Scored(np.random.default_rng(0).normal(size=(4, TOKENS)), out)
+
+    def gradient(sampled: Batch) -> torch.Tensor:
+        trainer._buffered_inputs = [sampled]
+        trainer._count_tokens()
+        trainer.model.zero_grad()
+        trainer._compute_loss(trainer.model, sampled).backward()
+        return gradient_of(trainer.model)
+
+    def masked(sampled: Batch) -> Batch:
+        return trainer._with_credit({name: value.clone() for name, value in sampled.items()}, scored)
+
+    with_it = masked(batch)
+    assert with_it["completion_mask"].sum(dim=1).tolist() == [TOKENS, TOKENS, TOKENS, 0]
+    assert with_it["advantages"][3].abs().max() == 0
+    others = masked({**batch, "completion_ids": torch.cat([batch["completion_ids"][:3], torch.full((1, TOKENS), 7)])})
+    absent = {name: value[:3] if value.dim() > 0 else value for name, value in with_it.items()}
+    wanted = gradient(absent)
+    assert_same_gradient(gradient(with_it), wanted)
+    assert_same_gradient(gradient(others), wanted)
+    in_it = {**with_it, "completion_mask": batch["completion_mask"]}  # so that the comparison can fail
+    assert float((gradient(in_it) - wanted).norm()) > 0.01 * float(wanted.norm())

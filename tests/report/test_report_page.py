@@ -23,6 +23,7 @@ SECTIONS = [
     "headline",
     "coverage",
     "training",
+    "alarms",
     "unlocked",
     "reading",
     "evaluator",

@@ -1,6 +1,7 @@
 """The files inside a run directory: one stage of an arm, one set of evaluation samples, marks of finished work.
 
-    <stage>/ metrics.jsonl rollouts.jsonl verdicts.jsonl checkpoints/step-000100/ final/ eval/<set>/samples.jsonl
+    <stage>/ metrics.jsonl rollouts.jsonl verdicts.jsonl alarms.jsonl checkpoints/step-000100/ final/
+             eval/<set>/samples.jsonl
 
 Finished work carries a mark, `DONE.json` (for a file, `filter.DONE.json`), written last and whole; what has none is
 done again or continued.
@@ -58,6 +59,11 @@ class StageDir:
     def verdicts(self) -> Path:
         """One row a judge's verdict: the evaluator's side, may quote references."""
         return self.path / "verdicts.jsonl"
+
+    @property
+    def alarms(self) -> Path:
+        """One row an alarm and step; none where there was no alarm."""
+        return self.path / "alarms.jsonl"
 
     @property
     def checkpoints(self) -> Path:

@@ -57,6 +57,7 @@ class Credits:
         advantages_RS: (R, S) advantage of each segment, padded with 0; a row of NaN is out of the loss.
         scores: R tuples of segment scores in [0, 1], None where unscored.
         verdicts: R tuples of verdicts, one a cut, for the evaluator's side of the record.
+        judged: whether the scores are a judge's; those of a verifier cannot differ from its own word.
     """
 
     segments: list[tuple[Segment, ...]]
@@ -64,6 +65,7 @@ class Credits:
     advantages_RS: Floats
     scores: list[tuple[float | None, ...]]
     verdicts: list[tuple[Verdict, ...]] = field(default_factory=list)
+    judged: bool = True
 
     @property
     def dropped_R(self) -> NDArray[np.bool_]:

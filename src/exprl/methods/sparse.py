@@ -36,4 +36,5 @@ class SparseMethod:
             advantages_RS=np.asarray(advantages_R)[:, None],
             scores=[(v.score,) for v in batch.verified],
             verdicts=[(v,) for v in batch.verified],
+            judged=False,
         )

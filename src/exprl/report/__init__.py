@@ -7,6 +7,7 @@ network, no script and no server. Importing this package costs no jinja2; writin
     read, tally, rows  the run directory, as far as it goes
     findings        what happened in words; what counts as a difference
     cautions        what is missing, and what weakens the numbers
+    alarms          what the monitor warned of, and what it watched
     tables, costs   numbers in rows
     scales, charts  axes and SVG
     curves, unlocked  what is drawn

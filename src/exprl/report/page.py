@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, get_args
 
 from exprl.data.hardness import Why
 from exprl.errors import EngineError
+from exprl.report.alarms import alarms
 from exprl.report.cautions import cautions, missing_parts
 from exprl.report.charts import Svg, swatch
 from exprl.report.costs import costs
@@ -115,6 +116,7 @@ def _contents(record: Record, limit: int, budget: int) -> Mapping[str, object]:
         "full": full(record),
         "coverage": [(set_, coverage(record, set_)) for set_ in record.sets],
         "training": training(record),
+        "alarms": alarms(record),
         "seeds": record.seeds,
         "unlocked": unlocked(record),
         "rooms": shown,

@@ -1,8 +1,9 @@
-"""What is written of each training step: metrics, rollouts, verdicts, and which problems were unlocked.
+"""What is written of each training step: metrics, rollouts, verdicts, alarms, and which problems were unlocked.
 
 The ledger holds what the trainer's own log cannot: counts over groups, the verifier's word on every rollout in every arm,
 and the judge's usage. Rows are appended when a step is complete, so a kill loses the step in flight and nothing else.
-On resume, rows past the checkpoint are dropped, since those steps run again.
+On resume, rows past the checkpoint are dropped, since those steps run again. What the monitor measured stands in the
+metrics, so that its history outlives a kill; an alarm that pauses the run is written at once, the others with their step.
 
 Rollouts and metrics are the policy's side: nothing of a reference is in them. Verdicts are the evaluator's side.
 """
@@ -16,7 +17,9 @@ from pathlib import Path
 
 import numpy as np
 
+from exprl.measures import Measures, read_measures
 from exprl.methods.batch import Credits, RolloutBatch, unscored_rollouts
+from exprl.monitor import Alarm, Watched
 from exprl.runs import append_jsonl, read_jsonl, write_jsonl
 from exprl.types import Usage
 
@@ -49,32 +52,49 @@ class Ledger:
         self._unlocked: set[str] = set()
         self._pending: StepCounts | None = None
         self._rows: tuple[list[Row], list[Row]] = ([], [])
+        self._watched: Watched | None = None
+        self._history: list[tuple[int, Measures]] = []
 
     @property
     def unlocked(self) -> frozenset[str]:
         """Ids of the training problems for which a right answer has been sampled in this stage."""
         return frozenset(self._unlocked)
 
+    @property
+    def history(self) -> tuple[tuple[int, Measures], ...]:
+        """What the monitor measured in the steps that are written."""
+        return tuple(self._history)
+
     def rewind(self, step: int, unlocked: Sequence[str]) -> None:
         """Forget every row after `step`; called once when a stage starts or resumes."""
         self._unlocked = set(unlocked)
         kept: set[str] = set()
-        for name in ("metrics.jsonl", "rollouts.jsonl"):
+        self._history = []
+        for name in ("metrics.jsonl", "rollouts.jsonl", "alarms.jsonl"):
             path = self._folder / name
-            rows = [row for row in read_jsonl(path) if int(str(row["step"])) <= step] if path.exists() else []
+            if name == "alarms.jsonl" and not path.exists():
+                continue
+            rows = [row for row in read_jsonl(path) if int(str(row["step"])) <= step]
             write_jsonl(path, rows)
             kept |= {str(row["id"]) for row in rows if "id" in row}
+            if name == "metrics.jsonl":
+                self._history = [(int(str(row["step"])), read_measures(row.get("monitor"))) for row in rows]
         path = self._folder / "verdicts.jsonl"
         if path.exists():
             write_jsonl(path, [row for row in read_jsonl(path) if str(row["rollout_id"]) in kept])
 
-    def record(self, step: int, batch: RolloutBatch, credits: Credits) -> StepCounts:
-        """Take in a judged batch; it is written when the step's update is done."""
+    def alarm(self, found: Sequence[Alarm]) -> None:
+        """Write alarms at once: those of a step that is not going to be made."""
+        append_jsonl(self._folder / "alarms.jsonl", [_alarm_row(alarm) for alarm in found])
+
+    def record(self, step: int, batch: RolloutBatch, credits: Credits, watched: Watched | None = None) -> StepCounts:
+        """Take in a judged batch, and what the monitor says of it; it is written when the step's update is done."""
         for problem, word in zip(batch.problems, batch.verified, strict=True):
             if word.score == 1.0:
                 self._unlocked.add(problem.id)
         self._rows = (_rollout_rows(step, batch, credits), _verdict_rows(batch, credits))
         self._pending = _count(batch, credits)
+        self._watched = watched
         return self._pending
 
     def commit(self, step: int, log: Mapping[str, float], seconds: float) -> Row:
@@ -105,11 +125,15 @@ class Ledger:
             "judge_completion_tokens": counts.usage.completion_tokens,
             "judge_cached_tokens": counts.usage.cached_tokens,
         }
+        if self._watched is not None:
+            row["monitor"] = {name: [value, n] for name, (value, n) in self._watched.measures.items()}
+            self.alarm(self._watched.alarms)
+            self._history.append((step, self._watched.measures))
         rollouts, verdicts = self._rows
         append_jsonl(self._folder / "rollouts.jsonl", rollouts)
         append_jsonl(self._folder / "verdicts.jsonl", verdicts)
         append_jsonl(self._folder / "metrics.jsonl", [row])
-        self._pending, self._rows = None, ([], [])
+        self._pending, self._rows, self._watched = None, ([], []), None
         return row
 
 
@@ -167,10 +191,23 @@ def _verdict_rows(batch: RolloutBatch, credits: Credits) -> list[Row]:
             "judge": verdict.judge,
             "prompt_hash": verdict.prompt_hash,
             "usage": _usage(verdict.usage),
+            **({"note": verdict.note} if verdict.note else {}),
+            **({"panel": dict(verdict.panel)} if verdict.panel else {}),
         }
         for rollout, row in zip(batch.rollouts, credits.verdicts, strict=True)
         for cut, verdict in enumerate(row)
     ]
+
+
+def _alarm_row(alarm: Alarm) -> Row:
+    return {
+        "step": alarm.step,
+        "name": alarm.name,
+        "level": alarm.level,
+        "value": alarm.value,
+        "threshold": alarm.threshold,
+        "words": alarm.words,
+    }
 
 
 def _usage(usage: Usage) -> Row:

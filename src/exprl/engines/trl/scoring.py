@@ -2,8 +2,8 @@
 
     ids -> text and token ends -> the verifier's word -> Method.credit -> credit per segment -> credit per token
 
-Everything is judged and recorded before the update. If more rollouts than the limit stay unscored, nothing is recorded
-and the step ends in an error instead of an update.
+Everything is judged, watched and recorded before the update. If more rollouts than the limit stay unscored, or the
+monitor raises an alarm that stops, nothing but the alarm is recorded and the step ends in an error instead of an update.
 """
 
 from __future__ import annotations
@@ -15,12 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exprl.advantages import token_advantages
+from exprl.config import MonitorConfig
 from exprl.engines.trl.ledger import Ledger
 from exprl.engines.trl.surroundings import Wait
-from exprl.errors import UnscoredLimitError
+from exprl.errors import MonitorStopError, UnscoredLimitError
 from exprl.methods import Credits, Method, RolloutBatch
 from exprl.methods.batch import unscored_rollouts
 from exprl.methods.outcome import NOT_JUDGED
+from exprl.monitor import Alarm, Watched, watch
 from exprl.tokens import TokenMap
 from exprl.types import Problem, Rollout
 from exprl.verify import Verifier
@@ -55,6 +57,8 @@ def make_scorer(
     *,
     group: int,
     limit: float,
+    monitor: MonitorConfig | None = None,
+    marker: str = "###",
 ) -> Scorer:
     """A scorer for rollouts of these problems.
 
@@ -62,14 +66,19 @@ def make_scorer(
         wait: runs the method's coroutine.
         group: rollouts of a group.
         limit: share of unscored rollouts in a step above which `UnscoredLimitError` is raised.
+        monitor: thresholds of the alarms; those that stop raise `MonitorStopError`.
+        marker: what ends a segment, for the monitor to count.
     """
+    thresholds = monitor or MonitorConfig()
     by_id = {problem.id: problem for problem in problems}
 
     def score(problem_ids: Sequence[str], ids: Sequence[Sequence[int]], truncated: Sequence[bool], step: int) -> Scored:
         batch = _batch([by_id[problem_id] for problem_id in problem_ids], ids, truncated, step)
         credits = wait(method.credit(batch))
         _refuse_unscored(credits, batch, step, limit)
-        ledger.record(step, batch, credits)
+        watched = watch(ledger.history, step, batch, credits, thresholds, marker=marker)
+        _refuse_alarmed(watched, ledger)
+        ledger.record(step, batch, credits, watched)
         segment_RT = _padded([token_map.segment_of_token(r, s) for r, s in zip(ids, credits.segments, strict=True)])
         return Scored(token_advantages(np.nan_to_num(credits.advantages_RS), segment_RT), credits.dropped_R)
 
@@ -101,6 +110,22 @@ def _refuse_unscored(credits: Credits, batch: RolloutBatch, step: int, limit: fl
         f"step {step}: {share:.0%} of the rollouts could not be scored (limit {limit:.0%}); most often: "
         f"{common}. No update was made. Mend the judge, then run the same command with --resume"
     )
+
+
+def _refuse_alarmed(watched: Watched, ledger: Ledger) -> None:
+    stops = [alarm for alarm in watched.alarms if alarm.level == "stop"]
+    if not stops:
+        return
+    ledger.alarm(watched.alarms)
+    key = stops[0].name.partition(":")[0]
+    raise MonitorStopError(
+        f"step {stops[0].step}: {'; '.join(map(_stated, stops))}. No update was made. Look at the rollouts and at the "
+        f"judge; to go on, mend it or raise monitor.{key}.stop (false: never), then run the same command with --resume"
+    )
+
+
+def _stated(alarm: Alarm) -> str:
+    return f"alarm {alarm.name}: {alarm.words}: {alarm.value:.3g} (stop at {alarm.threshold:g})"
 
 
 def _padded(rows: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:

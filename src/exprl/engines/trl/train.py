@@ -6,7 +6,8 @@ A stage that was killed goes on from its newest checkpoint with the optimiser's 
 state of that moment, and so reaches the parameters that an uninterrupted run reaches (a test holds it to that on a CPU).
 With LoRA the adapter is trained and merged into the final checkpoint.
 
-What it refuses: a path that is not a checkpoint, prompts that do not fit, an unscored rate over the limit.
+What it refuses: a path that is not a checkpoint, prompts that do not fit, an unscored rate over the limit, an alarm of
+the monitor that stops.
 """
 
 from __future__ import annotations
@@ -15,11 +16,11 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from exprl.config import Optimisation, PolicyConfig, PromptConfig
+from exprl.config import MonitorConfig, Optimisation, PolicyConfig, PromptConfig
 from exprl.engines.trl.checkpoint import check_policy_path, latest_checkpoint, load_tokenizer
 from exprl.engines.trl.ledger import Ledger, Row
 from exprl.engines.trl.prompts import prompts_of
@@ -41,7 +42,7 @@ __all__ = ["Stage", "train_stage"]
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """What to train: a policy, by what settings, on which problems, into which folder."""
+    """What to train: a policy, by what settings, on which problems, into which folder; `marker` ends a segment."""
 
     policy: str
     optimisation: Optimisation
@@ -49,6 +50,8 @@ class Stage:
     folder: Path
     seed: int
     unscored_limit: float = 0.2
+    monitor: MonitorConfig = field(default_factory=MonitorConfig)
+    marker: str = "###"
 
 
 def train_stage(
@@ -71,6 +74,7 @@ def train_stage(
         CheckpointError: the policy's path is not a checkpoint.
         DataError: a prompt is longer than `max_prompt_tokens`.
         UnscoredLimitError: the judge left too many rollouts of a step unscored; the stage can be resumed.
+        MonitorStopError: an alarm of the monitor stops the stage, which can be resumed.
     """
     final = stage.folder / "final"
     if final.exists():
@@ -102,6 +106,8 @@ def train_stage(
                 wait,
                 group=stage.optimisation.rollouts_per_prompt,
                 limit=stage.unscored_limit,
+                monitor=stage.monitor,
+                marker=stage.marker,
             ),
             extra_state=lambda: {"step": trainer.our_step - 1, "unlocked": sorted(ledger.unlocked)},
             model=stage.policy,

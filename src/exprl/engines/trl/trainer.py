@@ -43,7 +43,7 @@ from trl import GRPOTrainer
 from trl.models import unwrap_model_for_generation
 
 from exprl.engines.trl.scoring import Scored, Scorer
-from exprl.errors import UnscoredLimitError
+from exprl.errors import MonitorStopError, UnscoredLimitError
 from exprl.evaluate.sample.generate import generate
 
 __all__ = ["SegmentGRPOTrainer", "place_checkpoint"]
@@ -86,7 +86,7 @@ class SegmentGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
         before = torch.get_rng_state(), torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
         try:
             output = cast(dict[str, torch.Tensor], super()._generate_and_score_completions(inputs))
-        except UnscoredLimitError:
+        except (UnscoredLimitError, MonitorStopError):
             torch.set_rng_state(before[0])
             if before[1]:
                 torch.cuda.set_rng_state_all(before[1])
