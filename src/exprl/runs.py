@@ -1,6 +1,7 @@
 """A run directory, and the configuration that it belongs to.
 
     runs/<name>/ config.json environment.json problems.jsonl filter.jsonl summary.json report.html lock
+        judge.sqlite            what was asked of a judge model, and what it cost: the evaluator's side
         base/<set>/samples.jsonl
         arms/<arm>/seed-<s>/<stage>/ metrics.jsonl rollouts.jsonl verdicts.jsonl checkpoints/step-000100/ final/
                                      eval/<set>/samples.jsonl
@@ -60,11 +61,12 @@ __all__ = [
     "write_text",
 ]
 
-# How the work is carried out, not what is computed: these may differ between the parts of one run.
+# How the work is carried out, not what is computed: these may differ between the parts of one run, as may all of `monitor`.
 EXECUTION_KEYS = frozenset(
     {
         *("output", "parallel", "unscored_limit", "policy.threads", "policy.url", "verifier.workers"),
-        *("judge.url", "judge.api_key_env", "judge.concurrency", "judge.timeout", "judge.retries"),
+        *("judge.url", "judge.api_key_env", "judge.concurrency", "judge.timeout", "judge.retries", "judge.cache"),
+        *("judge.batch_timeout", "judge.price_in", "judge.price_cached", "judge.price_out", "judge.cost_limit"),
     }
 )
 _ABSENT = object()
@@ -127,7 +129,7 @@ class RunDir:
         """
         stored = cls.open(path).config
         differing = _differences(stored, config)
-        if any(key not in EXECUTION_KEYS for key in differing):
+        if any(key not in EXECUTION_KEYS and not key.startswith("monitor.") for key in differing):
             raise RunError(f"{path} cannot be resumed: it exists {_comparison(stored, config)}")
         if differing:
             write_json(Path(path) / "config.json", config.model_dump(mode="json"))
@@ -146,6 +148,11 @@ class RunDir:
     def filter(self) -> Path:
         """One row a candidate problem."""
         return self.path / "filter.jsonl"
+
+    @property
+    def judge(self) -> Path:
+        """What was asked of a judge model, and what it cost: the evaluator's side. Made with the first call."""
+        return self.path / "judge.sqlite"
 
     @property
     def summary(self) -> Path:

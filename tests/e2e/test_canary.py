@@ -20,7 +20,7 @@ from exprl.pipeline.jobs import Job, run_job
 from exprl.pipeline.run import open_run, prepare
 from exprl.runs import RunDir, read_jsonl
 
-EVALUATORS = {"verdicts.jsonl", "report.html"}
+EVALUATORS = {"verdicts.jsonl", "report.html", "judge.sqlite", "judge.sqlite-wal"}
 
 
 def marked(data: bytes) -> list[str]:

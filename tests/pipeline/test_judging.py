@@ -46,7 +46,7 @@ class FakeJudge:
 @pytest.fixture
 def judge(monkeypatch: pytest.MonkeyPatch) -> FakeJudge:
     fake = FakeJudge()
-    monkeypatch.setattr(judging, "build_judge", lambda config: fake)
+    monkeypatch.setattr(judging, "build_judge", lambda config, **_: fake)
     return fake
 
 
@@ -65,6 +65,16 @@ def written(folder: Path, *texts: str, problem: str = "p") -> Path:
 
 def judged(config: RunConfig, samples: Path, *, scope: Scope = "prefix", set_name: str = "hard_train") -> Judged:
     return judge_samples(config, samples, samples.with_name("verdicts.jsonl"), scope=scope, set_name=set_name)
+
+
+def test_another_scope_is_judged_into_the_same_file_and_counted_by_itself(
+    config: RunConfig, judge: FakeJudge, tmp_path: Path
+) -> None:
+    samples = written(tmp_path, GOOD)
+    assert judged(config, samples, scope="prefix").verdicts == 3
+    assert judged(config, samples, scope="outcome").verdicts == 1
+    assert judged(config, samples, scope="outcome").verdicts == 1
+    assert judge.asked == ["r0", "r0"]
 
 
 def test_every_cut_of_every_sample_gets_a_row(config: RunConfig, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from exprl.config import RunConfig
+from exprl.judge.budget import Ceiling
 from exprl.pipeline.plan import PlanRow, plan, plan_judging, plan_samples
 
 SMALL = {"steps": 2, "prompts_per_step": 3, "rollouts_per_prompt": 4, "updates_per_step": 2, "max_tokens": 10}
@@ -45,11 +46,12 @@ def test_every_piece_of_work_is_counted() -> None:
 
 
 def test_the_total_is_the_sum_and_the_judge_has_a_ceiling() -> None:
-    result = plan(config(), train=20, evaluate={"held": 10})
+    result = plan(config(), train=20, evaluate={"held": 10}, problem_tokens=7)
     rollouts = 160 + 64 + 3 * (48 + 72 + 256)
     tokens = 800 + 448 + 3 * (480 + 720 + 1792)
     assert result.total == PlanRow("total", rollouts, tokens, 288, 3 * 20)
-    assert result.judge_tokens == 288 * 100
+    # Without prices there is no cost; 1,500 tokens of rubric, 7 of the longest problem, 10 of the trace a call.
+    assert result.judge == Ceiling(288, 288 * (1500 + 7 + 10), 288 * 100, None)
     assert result.as_dict()["total"] == {
         "what": "total",
         "rollouts": rollouts,
@@ -60,7 +62,8 @@ def test_the_total_is_the_sum_and_the_judge_has_a_ceiling() -> None:
 
 
 def test_a_judge_without_a_model_writes_nothing() -> None:
-    assert plan(config(judge={"type": "milestone"}), train=1, evaluate={}).judge_tokens == 0
+    result = plan(config(judge={"type": "milestone"}), train=1, evaluate={})
+    assert result.judge == Ceiling(288, 0, 0, 0.0)
 
 
 def test_what_is_switched_off_is_not_counted() -> None:
@@ -80,4 +83,4 @@ def test_a_filter_of_the_evaluation_sets_samples_them_as_well_and_keeps_as_many_
 def test_the_pieces_by_themselves_are_counted_too() -> None:
     assert plan_samples(config(), {"a": 3, "b": 2}, n=4).total == PlanRow("total", 20, 140, 0)
     judging = plan_judging(config(), cuts=7)
-    assert (judging.total.judge_calls, judging.judge_tokens) == (7, 700)
+    assert (judging.total.judge_calls, judging.judge.completion_tokens) == (7, 700)

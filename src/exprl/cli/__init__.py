@@ -30,6 +30,8 @@ _COMMANDS = {
     "amplify": "Stage II: sparse RL from the Stage-I checkpoints.",
     "sample": "Answers of a policy, graded, into a file.",
     "judge": "Verdicts on sampled answers.",
+    "calibrate": "How far the judge can be trusted: its card, from labelled answers.",
+    "attack": "How easily the judge is fooled: a suite of attacks.",
     "eval": "Coverage of one policy: pass@k with intervals.",
     "report": "Summary and report of a run, made again from its files.",
     "overlap": "Evaluation problems that stand in the training data.",

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 from exprl.cli.options import console
-from exprl.config import RunConfig
+from exprl.config import LLMJudgeConfig, MilestoneJudgeConfig, RunConfig
 
 if TYPE_CHECKING:
     from exprl.pipeline.plan import Plan
@@ -19,13 +19,14 @@ def show_plan(config: RunConfig, *, as_json: bool) -> None:
 
     World sets are generated and files are read, since their sizes are the plan; no model is loaded.
     """
+    from exprl.judge.budget import longest_problem
     from exprl.pipeline.context import TRAIN_SET, load_sets, refuse_overlaps
     from exprl.pipeline.plan import plan
 
     sets = load_sets(config)
     warnings = refuse_overlaps(config, sets)
     sizes = {name: len(problems) for name, problems in sets.items() if name != TRAIN_SET}
-    result = plan(config, len(sets[TRAIN_SET]), sizes)
+    result = plan(config, len(sets[TRAIN_SET]), sizes, problem_tokens=longest_problem(sets[TRAIN_SET]))
     print_plan(config, result, warnings, as_json=as_json)
     if not as_json:
         sizes_text = ", ".join(f"{name} {size}" for name, size in {TRAIN_SET: len(sets[TRAIN_SET]), **sizes}.items())
@@ -49,10 +50,25 @@ def print_plan(
         table.add_row(row.what, *(f"{value:,}" for value in (row.rollouts, row.tokens, row.judge_calls, row.updates)))
     out = console()
     out.print(table)
-    judge = getattr(config.judge, "model", "milestone (no model)")
-    out.print(
-        f"policy {policy or config.policy.model}; judge {judge}, writes at most {result.judge_tokens:,} tokens",
-        highlight=False,
-    )
+    out.print(f"policy {policy or config.policy.model}; judge {_judging(config, result)}", highlight=False)
     for warning in warnings or []:
         out.print(f"warning: {warning}", highlight=False)
+
+
+def _judging(config: RunConfig, result: Plan) -> str:
+    """Who judges, and the ceiling of what that takes."""
+    if isinstance(config.judge, MilestoneJudgeConfig):
+        return "milestone (no model)"
+    name = (
+        config.judge.model
+        if isinstance(config.judge, LLMJudgeConfig)
+        else f"panel of {', '.join(config.judge.members)}"
+    )
+    cost = result.judge.cost
+    price = "; no prices stated" if cost is None else f"; costs at most {cost:,.2f}"
+    if isinstance(config.judge, LLMJudgeConfig) and config.judge.cost_limit is not None:
+        price += f", stops at {config.judge.cost_limit:,.2f}"
+    return (
+        f"{name} reads at most {result.judge.prompt_tokens:,} tokens, writes at most "
+        f"{result.judge.completion_tokens:,}{price}"
+    )

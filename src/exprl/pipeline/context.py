@@ -15,6 +15,7 @@ from exprl.errors import ConfigError, EngineError
 from exprl.evaluate.sample import HTTPSampler, LocalSampler, Sampler
 from exprl.judge import build_judge
 from exprl.methods import needs_judge
+from exprl.pipeline.card import check_card
 from exprl.runs import RunDir, read_jsonl
 from exprl.types import Problem
 from exprl.worlds import is_world, world_policy, world_seed
@@ -45,11 +46,12 @@ def check_inputs(config: RunConfig) -> None:
     Raises:
         DataError: problems that cannot be used. OverlapError: evaluation problems among them.
         CheckpointError, ConfigError: a policy that is not there.
-        JudgeError: a judge that cannot be built.
+        JudgeError: a judge that cannot be built, or whose card `judge_card` finds wanting.
     """
     check_policy(config.policy)
     if any(needs_judge(method) for method in config.arms.values()):
         build_judge(config.judge)
+        check_card(config)
     refuse_overlaps(config, load_sets(config))
 
 

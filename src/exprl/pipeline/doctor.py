@@ -124,7 +124,7 @@ def _judge(config: RunConfig) -> Finding:
             ((verdict,),) = await judge.score([Submission(PROBE, "doctor", text, (len(text),), "outcome")])
         finally:
             await judge.aclose()
-        name = config.judge.model if isinstance(config.judge, LLMJudgeConfig) else "milestone"
+        name = config.judge.model if isinstance(config.judge, LLMJudgeConfig) else config.judge.type
         if verdict.score is None:
             return Finding("judge", False, f"{name}: {verdict.unscored}")
         return Finding("judge", True, f"{name} gives a right trace {verdict.likert} of 5")

@@ -86,11 +86,20 @@ def _train(run: RunDir, job: Job, sets: dict[str, list[Problem]], verifier: Veri
     config = run.config
     folder = run.stage(job.arm, job.seed, job.stage)
     settings = stage_method(config, job)
-    judge = build_judge(config.judge) if needs_judge(settings) else None
+    judge = build_judge(config.judge, store=run.path) if needs_judge(settings) else None
     start = base_policy(config) if job.stage == "stage1" else str(run.stage(job.arm, job.seed, "stage1").final)
     started = time.perf_counter()
     final = train_stage(
-        Stage(start, settings, sets[TRAIN_SET], folder.path, job.seed, config.unscored_limit),
+        Stage(
+            start,
+            settings,
+            sets[TRAIN_SET],
+            folder.path,
+            job.seed,
+            config.unscored_limit,
+            monitor=config.monitor,
+            marker=config.segments.marker,
+        ),
         build_method(settings, judge, config.segments),
         verifier,
         config.policy,

@@ -1,7 +1,8 @@
 """Judge sampled answers from a file: the judge by itself, outside training. What `exprl judge` does.
 
-Verdicts are the evaluator's side: a judge's reply may quote the reference. They go to a file of their own, one row a cut. A
-trace whose last cut has a row is done; one that a kill tore is judged again.
+Verdicts are the evaluator's side: a judge's reply may quote the reference. They go to a file of their own, one row a cut, and
+what was asked of a model is kept beside it, in `judge.sqlite`. A trace whose last cut has a row of the same scope is
+done; one that a kill tore is judged again.
 
 What it refuses: to fill the file with verdicts that are none. Once more than `unscored_limit` of the traces judged so far
 lack a score it stops, and a later call judges those again.
@@ -59,8 +60,8 @@ def judge_samples(config: RunConfig, samples: Path, out: Path, *, scope: Scope, 
         UnscoredLimitError: too many traces without a score (an unreachable judge, say).
     """
     waiting = waiting_submissions(config, samples, out, scope=scope, set_name=set_name)
-    asyncio.run(_judge(build_judge(config.judge), waiting, out, config.unscored_limit))
-    return _tally(read_jsonl(out))
+    asyncio.run(_judge(build_judge(config.judge, store=out.parent), waiting, out, config.unscored_limit))
+    return _tally([row for row in read_jsonl(out) if row["scope"] == scope])
 
 
 def waiting_submissions(
@@ -79,7 +80,7 @@ def waiting_submissions(
         _submission(row, number, samples, problems, scope, config.segments)
         for number, row in enumerate(read_jsonl(samples), 1)
     ]
-    done = {(row["rollout_id"], row["cut"]) for row in read_jsonl(out)}
+    done = {(row["rollout_id"], row["cut"]) for row in read_jsonl(out) if row["scope"] == scope}
     return [s for s in submissions if (s.rollout_id, s.cuts[-1]) not in done]
 
 
@@ -110,7 +111,7 @@ def _why_unscored(verdicts: Sequence[Verdict]) -> str | None:
 
 def _rows(submission: Submission, verdicts: Sequence[Verdict]) -> list[dict[str, object]]:
     return [
-        {"rollout_id": submission.rollout_id, "cut": end, **dataclasses.asdict(verdict)}
+        {"rollout_id": submission.rollout_id, "scope": submission.scope, "cut": end, **dataclasses.asdict(verdict)}
         for end, verdict in zip(submission.cuts, verdicts, strict=True)
     ]
 

@@ -1,6 +1,7 @@
 """Progress for a person: rates and time left on a terminal, one line a finished piece elsewhere.
 
-Workers report nothing; what they have done is read off the run directory's own files, so a resumed run shows where it is.
+Workers report nothing; what they have done, and what a judge model has cost so far, is read off the run directory's own
+files, so a resumed run shows where it is.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from exprl.config import RunConfig
+from exprl.config import MilestoneJudgeConfig, RunConfig
+from exprl.judge.store.ledger import Ledger, Prices
 from exprl.pipeline.jobs import Job, evaluation_sets, stage_method
 from exprl.runs import RunDir
 
@@ -39,6 +41,8 @@ class RunProgress:
             disable=not self._live,
         )
         self._jobs: dict[Job, tuple[TaskID, float, int]] = {}
+        # No prices: every charge was written with the price of its judge.
+        self._ledger = Ledger.open(run.judge, prices=Prices(), limit=None)
 
     def __enter__(self) -> Self:
         self._bars.start()
@@ -48,6 +52,9 @@ class RunProgress:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._bars.stop()
+        if spent := self._spent():
+            self._console.print(f"judge: {spent}", highlight=False)
+        self._ledger.close()
 
     def start(self, job: Job) -> None:
         """A job begins, or goes on."""
@@ -59,12 +66,13 @@ class RunProgress:
         """Look at the files of the running jobs; cheap, and a no-op without a terminal."""
         if not self._live:
             return
+        spent = self._spent()
         for job, (task, started, before) in self._jobs.items():
             done = self._lines(job)
             rate = (done - before) / (time.perf_counter() - started)
             left = (self._total(job) - done) / rate if rate > 0 else float("inf")
             ahead = f"{left / 60:.0f} min left" if left < 360_000 else ""
-            self._bars.update(task, completed=done, note=f"{self._note(job)} {ahead}".strip())
+            self._bars.update(task, completed=done, note=f"{self._note(job)} {ahead} {spent}".strip())
 
     def done(self, job: Job) -> None:
         """A job is done."""
@@ -73,6 +81,12 @@ class RunProgress:
         self._console.print(
             f"{job}: done in {time.perf_counter() - started:.0f} s{self._closing(job)}", highlight=False
         )
+
+    def _spent(self) -> str:
+        """What a judge model has cost; "" where there is none, or nothing was asked yet."""
+        if isinstance(self._run.config.judge, MilestoneJudgeConfig) or not self._run.judge.exists():
+            return ""
+        return str(self._ledger.spent())
 
     def _folder(self, job: Job) -> Path:
         if job.kind == "base":
