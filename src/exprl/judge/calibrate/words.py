@@ -32,6 +32,7 @@ def in_words(card: JudgeCard) -> tuple[str, ...]:
         *_repeated(card),
         *_process(card),
         _use(card, correct),
+        _prefixes(card),
     ]
     return tuple(sentence for sentence in sentences if sentence)
 
@@ -154,3 +155,11 @@ def _use(card: JudgeCard, result: ConditionResult) -> str:
         f"It tells more than chance {where}, but the upper end of its misplacement is over {percent(_LIMIT)}: use it to "
         "monitor, or beside a verifier, rather than alone for rewards."
     )
+
+
+def _prefixes(card: JudgeCard) -> str:
+    """Labels of whole answers are often labels of final answers, which a judge may read without judging a step."""
+    process = card.process
+    if process is None or (process.prefixes is None and process.monte_carlo is None):
+        return "All this is about whole answers; how well it scores prefixes, which process rewards need, was not measured."
+    return "What it may be used for is said of whole answers; process rewards rest on the prefixes."
