@@ -67,7 +67,7 @@ class TestNeutralising:
         safe = neutralise(text)
         assert all(line.startswith("| ") for line in re.split("[\n\r\v\f\x85\u2028\u2029]", safe))
         assert not re.search(r"<[A-Za-z/|｜]|\[[A-Z/]|<<<|>>>|<0x|\]~", safe)
-        assert not re.search(r"(?i)(score|problem|trace|user)s?[\s*_\"'`]*[:=]", safe)
+        assert not re.search(r"(?i)((score|problem|trace)s?|user)[\s*_\"'`]*[:=]", safe)
         safe.encode("utf-8")
 
     @settings(deadline=None, max_examples=200)
