@@ -112,7 +112,7 @@ def widened_difference(value: float, low: float, high: float, values_P: Floats, 
 
 
 def clopper_pearson_upper(hits: int, trials: int, level: float) -> float:
-    """The upper end of the exact two-sided interval for a share, given few hits.
+    """The upper end of the exact two-sided interval for a share, by hits and trials.
 
     It is the share p at which at most `hits` of `trials` come up with probability (1 - level) / 2 (Clopper and Pearson
     1934), found by halving; 1 where every trial was a hit.
@@ -121,11 +121,11 @@ def clopper_pearson_upper(hits: int, trials: int, level: float) -> float:
         return 1.0
     tail = (1 - level) / 2
     low, high = 0.0, 1.0
+    # Binomial terms are summed as logarithms: there may be thousands of trials, and hits in nearly all of them.
+    i = np.arange(hits + 1)
+    ways = np.concatenate(([0.0], np.cumsum(np.log((trials - i[1:] + 1) / i[1:]))))
     while high - low > 1e-12:
         middle = (low + high) / 2
-        low, high = (middle, high) if _at_most(hits, trials, middle) > tail else (low, middle)
+        at_most = float(np.exp(ways + i * math.log(middle) + (trials - i) * math.log1p(-middle)).sum())
+        low, high = (middle, high) if at_most > tail else (low, middle)
     return high
-
-
-def _at_most(hits: int, trials: int, share: float) -> float:
-    return sum(math.comb(trials, i) * share**i * (1 - share) ** (trials - i) for i in range(hits + 1))

@@ -19,7 +19,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import numpy as np
+from exprl.evaluate.intervals import clopper_pearson_upper
 
 __all__ = ["LEVEL", "Rate", "rate"]
 
@@ -48,8 +48,8 @@ def rate(successes: Sequence[bool], variants: Sequence[str], problems: Sequence[
     effect = max(1.0, _design_effect(successes, variants), _design_effect(successes, problems))
     trials = max(1, math.floor(n / effect + 1e-9))
     share = hits * trials / n
-    high = _upper(math.ceil(share - 1e-9), trials)
-    low = 1 - _upper(trials - math.floor(share + 1e-9), trials)
+    high = clopper_pearson_upper(math.ceil(share - 1e-9), trials, LEVEL)
+    low = 1 - clopper_pearson_upper(trials - math.floor(share + 1e-9), trials, LEVEL)
     return Rate(n, hits, hits / n, low, high, unscored)
 
 
@@ -65,22 +65,3 @@ def _design_effect(successes: Sequence[bool], clusters: Sequence[str]) -> float:
         return 1.0
     clustered = groups / (groups - 1) * sum(value * value for value in residuals.values()) / n**2
     return clustered / (mean * (1 - mean) / (n - 1))
-
-
-def _upper(hits: int, trials: int) -> float:
-    """The share at which at most `hits` of `trials` come up with probability (1 - LEVEL) / 2, found by halving.
-
-    Binomial terms are summed as logarithms: there may be thousands of trials, and hits in nearly all of them.
-    """
-    if hits >= trials:
-        return 1.0
-    i = np.arange(1, hits + 1)
-    ways = np.concatenate(([0.0], np.cumsum(np.log((trials - i + 1) / i))))
-    i = np.arange(hits + 1)
-    low, high = 0.0, 1.0
-    while high - low > 1e-12:
-        middle = (low + high) / 2
-        logs = ways + i * math.log(middle) + (trials - i) * math.log1p(-middle)
-        at_most = float(np.exp(logs).sum())
-        low, high = (middle, high) if at_most > (1 - LEVEL) / 2 else (low, middle)
-    return high
