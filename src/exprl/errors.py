@@ -10,6 +10,7 @@
     │   ├── UnscoredLimitError  too many rollouts without a score: the run pauses in a resumable state
     │   └── MonitorStopError    an alarm of the monitor that stops: the run pauses in a resumable state
     ├── VerifierError      a verifier that cannot be built or whose workers cannot be started
+    │   └── SandboxError   a layer of isolation is missing, or the sandbox itself failed
     ├── EngineError        the trainer cannot do what was asked (missing extra, unsupported combination)
     └── CoverageError      pass@k asked for with k > n or without samples
 
@@ -28,6 +29,7 @@ __all__ = [
     "MonitorStopError",
     "OverlapError",
     "RunError",
+    "SandboxError",
     "UnscoredLimitError",
     "VerifierError",
 ]
@@ -71,6 +73,10 @@ class MonitorStopError(JudgeError):
 
 class VerifierError(ExprlError):
     """A verifier that cannot be built or whose workers cannot be started."""
+
+
+class SandboxError(VerifierError):
+    """Untrusted code cannot be run safely: a layer of isolation is missing, or the sandbox itself failed."""
 
 
 class EngineError(ExprlError):
