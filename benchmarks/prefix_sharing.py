@@ -173,7 +173,7 @@ def make_submissions(tokenizer: Tokenizer, size: Size, seed: int | str) -> list[
 
 def naive_asks(submission: Submission) -> list[Ask]:
     """One call a prefix, longest first: what is the same in all calls of a problem, the reference, comes last."""
-    solution, _ = submission.problem.reference.reveal()
+    solution = submission.problem.reference.reveal().solution
     told = f"{RUBRIC.system}\n\n{instruction(RUBRIC, 'line')}\n\n### Problem\n{submission.problem.text}\n\n### Trace\n"
     prompts = [f"{told}{submission.text[:cut]}\n\n### Reference\n{solution}" for cut in reversed(submission.cuts)]
     return [Ask([{"role": "user", "content": prompt}], route=submission.problem.id) for prompt in prompts]
@@ -197,7 +197,7 @@ def measure_parts(tokenizer: Tokenizer, submissions: Sequence[Submission]) -> Pa
     """Measured on whole traces, from what the template renders."""
     head = trace = raw = tail = 0.0
     for submission in submissions:
-        solution, answer = submission.problem.reference.reveal()
+        solution, answer, _ = submission.problem.reference.reveal()
         messages = render(
             RUBRIC,
             problem=submission.problem.text,

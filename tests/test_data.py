@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from exprl.config import ColumnMap, SourceConfig
-from exprl.data import decide_hardness, load_problems, require_answers, require_references, tally
+from exprl.data import decide_hardness, load_problems, require_answers, require_references, require_tests, tally
 from exprl.data.rows import source_stem
 from exprl.errors import DataError
 from exprl.types import Privileged, Problem, Reference, Verdict
@@ -47,7 +47,7 @@ def opened(problem: Problem) -> Privileged:
 def test_a_jsonl_row_becomes_a_problem_with_a_hidden_reference(tmp_path: Path) -> None:
     [problem] = load(write(tmp_path / "a.jsonl", GOOD))
     assert (problem.id, problem.text, problem.domain) == ("p0", "1 + 1?", "math")
-    assert opened(problem) == ("CANARY", "2")
+    assert opened(problem) == ("CANARY", "2", None)
     assert "CANARY" not in repr(problem)
 
 
@@ -98,7 +98,12 @@ def test_columns_are_mapped_and_only_harmless_ones_are_kept_as_meta(tmp_path: Pa
         columns={"id": "idx", "problem": "prompt", "answer": "answer"},
         domain="science",
     )
-    assert (problem.id, problem.text, problem.domain, opened(problem)) == ("7", "Which? A or B", "science", (None, "B"))
+    assert (problem.id, problem.text, problem.domain, opened(problem)) == (
+        "7",
+        "Which? A or B",
+        "science",
+        (None, "B", None),
+    )
     assert problem.meta == {"kind": "mcq", "elo": 1500}
 
 
@@ -280,3 +285,33 @@ def test_the_tally_says_how_many_were_kept_and_why_others_were_not() -> None:
         == "kept 32 of 50: 10 solved at least once, 5 reference's answer does not grade as stored, 3 not sampled"
     )
     assert str(tally([None])) == "kept 1 of 1"
+
+
+def test_tests_of_any_known_form_are_hidden_in_the_reference(tmp_path: Path) -> None:
+    row = {"problem": "Add.", "tests": ["assert add('CANARY', 2) == 3"]}
+    [problem] = load(write(tmp_path / "a.jsonl", row), domain="code")
+    assert problem.reference.has_tests
+    assert json.loads(opened(problem).tests or "")["entry"] == "add"
+    assert "CANARY" not in repr(problem)
+    [humaneval] = load(
+        write(tmp_path / "b.jsonl", {"prompt": "def f(x):\n", "entry_point": "f", "test": "assert f(1) == 2"}),
+        columns={"problem": "prompt", "tests": "test"},
+    )
+    assert json.loads(opened(humaneval).tests or "")["cases"] == [{"call": "candidate(1)", "expect": "2"}]
+    require_tests([problem, humaneval])
+
+
+def test_tests_that_are_no_tests_are_named_by_place_and_not_shown(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.jsonl", {"problem": "?", "tests": {"cases": [{"call": 7, "expect": "CANARY"}]}})
+    assert refusal(path, domain="code").startswith("a.jsonl, line 1, column 'tests': case 0: a call knows")
+    assert not load(path)[0].reference.has_tests, "nobody said that it is code, or that these are tests"
+    path = write(tmp_path / "b.jsonl", {"problem": "?", "test": "CANARY"})
+    assert "no column 'tset'; did you mean 'test'?" in refusal(path, columns={"tests": "tset"})
+
+
+def test_rows_without_tests_are_refused_where_tests_are_needed(tmp_path: Path) -> None:
+    problems = load(write(tmp_path / "a.jsonl", GOOD))
+    with pytest.raises(
+        DataError, match=r"rewards from execution needs tests for every problem, and 1 of 1 have none: p0"
+    ):
+        require_tests(problems)

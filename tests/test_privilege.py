@@ -77,7 +77,7 @@ def test_nobody_reaches_around_the_door_of_a_reference() -> None:
 def test_what_is_not_a_judge_does_not_even_name_what_an_opened_reference_holds(package: str) -> None:
     for path in (ROOT / package).rglob("*.py"):
         for node in nodes(path):
-            if isinstance(node, ast.Attribute) and node.attr in {"solution", "answer"}:
+            if isinstance(node, ast.Attribute) and node.attr in {"solution", "answer", "tests"}:
                 base = ast.unparse(node.value)
                 assert not base.endswith("reference"), f"{place(path)}, line {node.lineno}: {base}.{node.attr}"
 
@@ -90,7 +90,9 @@ def test_no_text_and_no_file_is_ever_run() -> None:
         # A method of that name is another thing: `model.eval()`, `re.compile()`.
         if name in FORBIDDEN_CALLS and (isinstance(node.func, ast.Name) or name in {"sympify", "parse_expr"})
     ]
-    assert found == []
+    jailed = "verify/sandbox/inside/candidate.py"  # a process that has jailed itself runs its candidate
+    assert [where.rpartition(": ")[2] for where in found if where.startswith(jailed)] in ([], ["exec", "compile"])
+    assert [where for where in found if not where.startswith(jailed)] == []
     modules = [f"{place(path)}: {name}" for path in SOURCES for name in imported(path)]
     assert [line for line in modules if line.split(": ")[1].partition(".")[0] in FORBIDDEN_MODULES] == []
     names = FORBIDDEN_CALLS - {"compile"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import hashlib
 import json
 import logging
 import pickle
@@ -15,7 +16,7 @@ import pytest
 from exprl.types import Domain, Privileged, Problem, Question, Reference, Rollout, Submission, Usage, Verdict
 
 CANARY = "CANARY-51c2"
-REFERENCE = Reference(solution=f"3+4=7 {CANARY}", answer=f"7 {CANARY}")
+REFERENCE = Reference(solution=f"3+4=7 {CANARY}", answer=f"7 {CANARY}", tests=f"assert f() == 7 {CANARY}")
 PROBLEM = Problem("p", "3 + 4?", REFERENCE)
 REDACTED = "Reference(<redacted>)"
 
@@ -29,7 +30,7 @@ def test_a_reference_is_redacted_wherever_it_is_shown() -> None:
 
 def test_an_opened_reference_is_redacted_as_well_but_its_parts_can_be_read() -> None:
     opened = REFERENCE.reveal()
-    assert (opened.solution, opened.answer) == (f"3+4=7 {CANARY}", f"7 {CANARY}")
+    assert opened == (f"3+4=7 {CANARY}", f"7 {CANARY}", f"assert f() == 7 {CANARY}")
     assert CANARY not in f"{opened} {opened!r} {[opened]}"
     assert Reference(None, None).reveal() == Privileged(None, None)
 
@@ -63,7 +64,7 @@ def test_what_reads_fields_off_objects_finds_no_content() -> None:
     assert CANARY not in str(REFERENCE.__getstate__())
     with pytest.raises(TypeError):
         vars(REFERENCE)
-    for name in ("solution", "answer", "_solution", "text"):
+    for name in ("solution", "answer", "tests", "_solution", "_tests", "text"):
         with pytest.raises(AttributeError) as caught:
             getattr(REFERENCE, name)
         assert CANARY not in str(caught.value)
@@ -91,7 +92,7 @@ def test_a_log_line_shows_no_content(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_a_reference_is_frozen_and_compared_by_its_digest() -> None:
-    same = Reference(f"3+4=7 {CANARY}", f"7 {CANARY}")
+    same = Reference(f"3+4=7 {CANARY}", f"7 {CANARY}", f"assert f() == 7 {CANARY}")
     assert same == REFERENCE
     assert hash(same) == hash(REFERENCE)
     assert same.digest == REFERENCE.digest
@@ -101,17 +102,30 @@ def test_a_reference_is_frozen_and_compared_by_its_digest() -> None:
         Reference("ab", None),
         Reference(None, "ab"),
         Reference("a\0b", ""),
+        Reference("a", "b", ""),
+        Reference("a", "b", "c"),
+        Reference("a", "b\0c"),
+        Reference("a", None, "b"),
     ]
     assert len({reference.digest for reference in others}) == len(others)
     assert REFERENCE != CANARY
+    with pytest.raises(AttributeError, match="frozen"):
+        REFERENCE.tests = CANARY  # type: ignore[attr-defined]
     with pytest.raises(AttributeError, match="frozen") as caught:
         REFERENCE.solution = CANARY  # type: ignore[attr-defined]
     assert CANARY not in str(caught.value)
 
 
 def test_a_reference_says_what_it_has_without_showing_it() -> None:
-    assert (REFERENCE.has_solution, REFERENCE.has_answer) == (True, True)
+    assert (REFERENCE.has_solution, REFERENCE.has_answer, REFERENCE.has_tests) == (True, True, True)
+    assert (Reference("7", "7").has_tests, Reference(None, None, "7").has_tests) == (False, True)
     assert (Reference(None, "7").has_solution, Reference("7", None).has_answer) == (False, False)
+
+
+def test_a_reference_without_tests_keeps_the_digest_that_stored_verdicts_know() -> None:
+    known = hashlib.sha256(b"9:3 + 4 = 7\x007").hexdigest()
+    assert Reference("3 + 4 = 7", "7").digest == known
+    assert Reference("3 + 4 = 7", "7", "{}").digest != known
 
 
 def test_half_a_surrogate_pair_in_a_reference_has_a_digest() -> None:

@@ -37,34 +37,41 @@ Scope = Literal["outcome", "prefix", "segment"]
 
 
 class Privileged(NamedTuple):
-    """A reference, opened: for the judge's and the verifier's eyes. Either part may be missing."""
+    """A reference, opened: for the judge's and the verifier's eyes. Any part may be missing.
+
+    `tests` is JSON text in the one format of `exprl.verify.code.tests`.
+    """
 
     solution: str | None
     answer: str | None
+    tests: str | None = None
 
     def __repr__(self) -> str:
         return "Privileged(<redacted>)"  # it may stand in a frame whose variables a traceback shows
 
 
 class Reference:
-    """A hidden reference: the worked solution and the stored final answer, both privileged.
+    """A hidden reference: the worked solution, the stored final answer and the tests, all of them privileged.
 
     `str`, `repr`, `format` and `pickle` give a redacted stand-in; `json.dumps` and attribute access by name fail without
     showing anything. `digest` identifies the content without revealing it.
     """
 
-    __slots__ = ("__answer", "__digest", "__solution")
+    __slots__ = ("__answer", "__digest", "__solution", "__tests")
 
-    def __init__(self, solution: str | None, answer: str | None) -> None:
+    def __init__(self, solution: str | None, answer: str | None, tests: str | None = None) -> None:
         set_ = object.__setattr__
         set_(self, "_Reference__solution", solution)
         set_(self, "_Reference__answer", answer)
+        set_(self, "_Reference__tests", tests)
         text = f"{len(solution) if solution is not None else '-'}:{solution}\0{answer}"
+        if tests is not None:  # a reference without tests keeps the digest under which its verdicts were stored
+            text = f"tests:{len(tests)}:{tests}\0{text}"
         set_(self, "_Reference__digest", hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest())
 
     def reveal(self) -> Privileged:
         """Open the reference. Called by `exprl.judge` and `exprl.verify`, and by nothing else."""
-        return Privileged(self.__solution, self.__answer)  # type: ignore[attr-defined]
+        return Privileged(self.__solution, self.__answer, self.__tests)  # type: ignore[attr-defined]
 
     @property
     def digest(self) -> str:
@@ -80,6 +87,11 @@ class Reference:
     def has_answer(self) -> bool:
         """Whether there is a stored final answer, which sparse rewards need."""
         return self.__answer is not None  # type: ignore[attr-defined]
+
+    @property
+    def has_tests(self) -> bool:
+        """Whether there are tests, which rewards from execution need."""
+        return self.__tests is not None  # type: ignore[attr-defined]
 
     def __repr__(self) -> str:
         return "Reference(<redacted>)"
@@ -201,7 +213,8 @@ class Verdict:
     `score` is in [0, 1] (Likert n gives (n - 1) / 4) or None; `unscored` says why it is None. `raw` is what the judge
     wrote; it may quote the reference and stays on the evaluator's side. `prompt_hash` identifies the rendered prompt.
     `note` says what a reader must know of a score (a trace that lost its middle); it never holds reference text.
-    `panel` holds what judges that only monitor gave the same cut, by name; it is no part of `score`.
+    `panel` holds what judges that only monitor gave the same cut, by name; it is no part of `score`. `share` is the share
+    of a problem's tests that a program passed, where a verifier was asked for it: `score` is 1 only if all did.
     """
 
     score: float | None
@@ -213,9 +226,12 @@ class Verdict:
     usage: Usage = Usage()
     note: str = ""
     panel: tuple[tuple[str, float | None], ...] = ()
+    share: float | None = None
 
     def __post_init__(self) -> None:
         if (self.score is None) == (self.unscored is None):
             raise ValueError("a verdict is either scored or unscored with a reason")
         if self.score is not None and not 0.0 <= self.score <= 1.0:
             raise ValueError(f"a score lies in [0, 1], got {self.score}")
+        if self.share is not None and not 0.0 <= self.share <= 1.0:
+            raise ValueError(f"a share of tests lies in [0, 1], got {self.share}")

@@ -54,7 +54,7 @@ class FakeJudge:
     def _verdict(self, submission: Submission, text: str) -> Verdict:
         if "mute" in text:
             return Verdict(None, unscored="no reply", usage=Usage(calls=1))
-        solution, _ = submission.problem.reference.reveal()
+        solution, *_ = submission.problem.reference.reveal()
         if not self.shown:
             assert solution is None
             return Verdict(0.5, likert=3)

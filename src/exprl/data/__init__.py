@@ -10,7 +10,7 @@
 """
 
 from exprl.data.hardness import Hardness, Tally, Why, decide_hardness, tally
-from exprl.data.load import load_problems, require_answers, require_references
+from exprl.data.load import load_problems, require_answers, require_references, require_tests
 from exprl.data.overlap import ExactPair, NgramPair, Overlap, find_overlap, normalise, refuse_overlap
 
 __all__ = [
@@ -27,5 +27,6 @@ __all__ = [
     "refuse_overlap",
     "require_answers",
     "require_references",
+    "require_tests",
     "tally",
 ]

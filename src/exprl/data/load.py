@@ -1,12 +1,13 @@
 """Problems from a JSONL or parquet file, a Hub id, or an embedded world, with the columns named in the configuration.
 
 A row gives a problem's id (or `<stem>-<row>` where the data has none), its text, and what there is of a reference:
-solution and answer may both be missing at load, since evaluation sets often have no solutions. What a method needs is
-asked for by `require_references` (Stage I) and `require_answers` (sparse rewards, evaluation).
+solution, answer and tests may all be missing at load, since evaluation sets often have no solutions. What a method needs
+is asked for by `require_references` (Stage I), `require_answers` (sparse rewards, evaluation) and `require_tests` (code).
+Tests in any form that `exprl.verify.code.readers` knows are brought to the one plain format; they may need other columns.
 
 What this module refuses, naming file, line, column, value and remedy: a missing column, a value of the wrong type, an
-empty problem, an id seen twice (both places), a domain it does not know, no rows at all. The value of a solution or
-answer column is never shown, nor that of a nested value in any column, for it may hold one.
+empty problem, an id seen twice (both places), a domain it does not know, tests of no known form, no rows at all. The value
+of a solution, answer or tests column is never shown, nor that of a nested value in any column, for it may hold one.
 
     >>> from exprl.config import ColumnMap, SourceConfig
     >>> source = SourceConfig(path="sciknow_physics_train.jsonl", domain="science",
@@ -27,8 +28,10 @@ from exprl.config import ColumnMap, SourceConfig
 from exprl.data.rows import Row, read_rows, source_stem
 from exprl.errors import DataError
 from exprl.types import Domain, Problem, Reference
+from exprl.verify.code.readers import read_tests
+from exprl.verify.code.tests import TestsError
 
-__all__ = ["load_problems", "require_answers", "require_references"]
+__all__ = ["load_problems", "require_answers", "require_references", "require_tests"]
 
 # Columns that come along in `Problem.meta`. A list of what is known to be harmless, not of what is not: another column
 # ("canonical_solution", "hint", "cot") may hold the reference, and meta is printed.
@@ -80,6 +83,15 @@ def require_answers(problems: Sequence[Problem], purpose: str = "verification") 
     _require([p.id for p in problems if not p.reference.has_answer], len(problems), "an answer", purpose)
 
 
+def require_tests(problems: Sequence[Problem], purpose: str = "rewards from execution") -> None:
+    """Refuse problems without tests, which the code verifier needs.
+
+    Raises:
+        DataError: names the first ids that lack them.
+    """
+    _require([p.id for p in problems if not p.reference.has_tests], len(problems), "tests", purpose)
+
+
 def _require(lacking: list[str], total: int, what: str, purpose: str) -> None:
     if lacking:
         names = ", ".join(lacking[:5]) + (", ..." if len(lacking) > 5 else "")
@@ -106,7 +118,9 @@ def _at_least_one(problems: list[Problem], source: SourceConfig) -> list[Problem
 def _problem(row: Row, source: SourceConfig) -> Problem:
     columns = source.columns
     reference = Reference(
-        solution=_optional(row, "solution", columns.solution), answer=_optional(row, "answer", columns.answer)
+        solution=_optional(row, "solution", columns.solution),
+        answer=_optional(row, "answer", columns.answer),
+        tests=_tests(row, columns, source),
     )
     return Problem(
         id=_id(row, columns, source),
@@ -153,6 +167,21 @@ def _optional(row: Row, key: str, column: str) -> str | None:
     return _encodable(text, row, column) if text.strip() else None
 
 
+def _tests(row: Row, columns: ColumnMap, source: SourceConfig) -> str | None:
+    """The row's tests in the one plain format; None where there are none. They stay out of every message.
+
+    A column that nobody named holds tests of code only where the row is code.
+    """
+    _cell(row, "tests", columns.tests)
+    if columns.tests == ColumnMap.model_fields["tests"].default and _domain(row, columns, source) != "code":
+        return None
+    try:
+        return read_tests(row.cells, columns.tests)
+    except TestsError as error:
+        fault = str(error)
+    raise DataError(f"{row.where}, column {columns.tests!r}: {fault} (the formats: exprl.verify.code.readers)")
+
+
 def _domain(row: Row, columns: ColumnMap, source: SourceConfig) -> Domain:
     if columns.domain is None:
         return source.domain
@@ -165,7 +194,7 @@ def _domain(row: Row, columns: ColumnMap, source: SourceConfig) -> Domain:
 
 
 def _meta(row: Row, columns: ColumnMap) -> dict[str, str | int | float]:
-    mapped = {columns.id, columns.problem, columns.solution, columns.answer}
+    mapped = {columns.id, columns.problem, columns.solution, columns.answer, columns.tests}
     found = {name: row.cells.get(name) for name in META_COLUMNS if name not in mapped}
     return {
         name: value

@@ -74,5 +74,5 @@ def longest_problem(problems: Iterable[Problem]) -> int:
 
 
 def _bytes(problem: Problem) -> int:
-    solution, answer = problem.reference.reveal()
+    solution, answer, _ = problem.reference.reveal()
     return sum(len((text or "").encode("utf-8", "replace")) for text in (problem.text, solution, answer))

@@ -238,7 +238,7 @@ class TestPrefixes:
 
 class TestReference:
     def test_milestones_are_the_results_of_the_steps_and_the_answer(self) -> None:
-        found = read_milestones(CLIPS.text, *CLIPS.reference.reveal())
+        found = read_milestones(CLIPS.text, *CLIPS.reference.reveal()[:2])
         assert ([step.result for step in found.steps], found.final, found.count) == ([24, 72], "72", 3)
 
     def test_trivial_steps_and_repeated_ones_are_no_milestones(self) -> None:

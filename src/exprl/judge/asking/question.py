@@ -26,7 +26,7 @@ __all__ = ["Question", "digest_of", "shown_reference"]
 
 def shown_reference(problem: Problem) -> str | None:
     """What a judge is shown, or None where there is nothing. Opened here and put into the prompt only."""
-    solution, answer = problem.reference.reveal()
+    solution, answer, _ = problem.reference.reveal()
     parts = [solution.strip()] if solution and solution.strip() else []
     if answer and answer.strip():
         parts.append(f"Final answer: {answer.strip()}")

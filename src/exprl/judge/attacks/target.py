@@ -89,14 +89,14 @@ def aim(problem: Problem, wrong: Problem | None, others: Sequence[Problem], rng:
 
 
 def _final(problem: Problem) -> str | None:
-    solution, answer = problem.reference.reveal()
+    solution, answer, _ = problem.reference.reveal()
     if answer is not None:
         return answer
     return next(iter(final_answers(solution)), None) if solution is not None else None
 
 
 def _solution(problem: Problem) -> str | None:
-    solution, answer = problem.reference.reveal()
+    solution, answer, _ = problem.reference.reveal()
     if solution is None or "\\boxed" in solution:
         return solution
     return f"{solution}\n\\boxed{{{answer}}}" if answer is not None else solution

@@ -123,7 +123,7 @@ def _each(config: JudgeConfig, changes: Mapping[str, object]) -> JudgeConfig:
 
 def _final_answer(problem: Problem) -> str:
     """What the reference ends in, in a form that equal answers share. It stays in this module."""
-    solution, answer = problem.reference.reveal()
+    solution, answer, _ = problem.reference.reveal()
     text = answer if answer is not None and answer.strip() else stated_answer(solution or "")
     if text is None:
         text = next(iter(final_answers(solution or "")), "")
