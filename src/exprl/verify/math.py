@@ -1,13 +1,15 @@
 r"""Grade final answers in mathematics: exact where text and numbers decide, computer algebra in a killable worker
 elsewhere.
 
-For a trace: the last balanced `\boxed{}` is the answer (none: nothing is stated, score 0.0, not unscored: a policy can
-always state one). Then, in this order: `exprl.verify.answer.matches` (exact, in this process); the memo of (stored,
+For a trace: the last balanced `\boxed{}` is the answer; without any box, the answer stated in words beyond doubt
+(`exprl.verify.stated`; `stated=False` asks for the box). None: score 0.0, not unscored, since a policy can always state
+one. Then, in this order: `exprl.verify.answer.matches` (exact, in this process); the memo of (stored,
 stated); math-verify in a worker process, killed at `timeout` seconds.
 
     score 1.0   equal
-    score 0.0   not equal; no box; nothing readable in the box; a box of more than 1,000 characters that is not equal
-    as text unscored    no stored answer; a stored answer that cannot be read; out of time; a worker that died
+    score 0.0   not equal; nothing stated; nothing readable in the box; more than 1,000 characters that are not equal as
+                text
+    unscored    no stored answer; a stored answer that cannot be read; out of time; a worker that died
 
 What it refuses: to raise for anything that a policy wrote, to wait longer than `timeout` for one answer, and to run
 policy text in this process. math-verify comes with the `eval` extra; without it the exact path still works, and the
@@ -46,11 +48,13 @@ class MathVerifier:
     Args:
         timeout: seconds that one comparison may take in a worker, from its start to the kill.
         workers: processes that compare at the same time.
+        stated: whether an answer stated in words counts where a trace has no box.
     """
 
     name = "math"
 
-    def __init__(self, timeout: float = 2.0, workers: int = 1) -> None:
+    def __init__(self, timeout: float = 2.0, workers: int = 1, *, stated: bool = True) -> None:
+        self._stated = stated
         self._pool = WorkerPool(timeout=timeout, workers=workers)
         self._memo: dict[_Pair, Outcome] = {}
         self._timeouts: set[_Pair] = set()
@@ -84,7 +88,7 @@ class MathVerifier:
         gold = problem.reference.reveal().answer
         if gold is None or not gold.strip():
             return Verdict(None, unscored=_NO_GOLD, judge=self.name), None
-        answer = extract_answer(text)
+        answer = extract_answer(text, stated=self._stated)
         equal = False if answer is None else matches(gold, answer)
         if equal is None and answer is not None:
             return None, (gold, answer)
@@ -104,6 +108,8 @@ class MathVerifier:
     def _remember(self, pair: _Pair, outcome: Outcome) -> None:
         """Keep what is certain. A timeout is kept from the second time on: the first may be the machine's fault."""
         if outcome in ("timeout", "died") and pair not in self._timeouts:
+            if len(self._timeouts) >= _MEMO:
+                self._timeouts.clear()
             self._timeouts.add(pair)
             return
         if len(self._memo) >= _MEMO:

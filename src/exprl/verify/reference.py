@@ -22,7 +22,7 @@ def grade_reference(problems: Sequence[Problem], verifier: Verifier | None = Non
     r"""Grade every reference solution's own final answer against the stored one.
 
     The final answer is the solution's last `\boxed{}`; else what follows `####`; else the number after its last `=`
-    or its last number, of which either may be right.
+    or its last number, of which either may be right. A solution of a problem with tests is a program, and is run.
 
     Args:
         problems: in any order.
@@ -43,7 +43,7 @@ def grade_reference(problems: Sequence[Problem], verifier: Verifier | None = Non
 def _grade(problems: Sequence[Problem], grader: Verifier) -> list[Verdict]:
     readings = [_readings(problem) for problem in problems]
     pairs = [
-        (problem, "\\boxed{" + reading + "}")
+        (problem, reading)
         for problem, texts in zip(problems, readings, strict=True)
         if not isinstance(texts, str)
         for reading in texts
@@ -56,13 +56,16 @@ def _grade(problems: Sequence[Problem], grader: Verifier) -> list[Verdict]:
 
 
 def _readings(problem: Problem) -> tuple[str, ...] | str:
-    """The readings of a solution's final answer, or the reason why there is none."""
-    solution, answer = problem.reference.reveal()
+    """What a trace would have to say to answer as the solution does, or the reason why there is nothing."""
+    solution, answer, tests = problem.reference.reveal()
+    if tests is not None:
+        return (solution,) if solution is not None else "no reference solution"
     if answer is None or not answer.strip():
         return "no stored answer"
     if solution is None:
         return "no reference solution"
-    return final_answers(solution) or "the reference solution states no final answer"
+    answers = final_answers(solution)
+    return tuple("\\boxed{" + one + "}" for one in answers) or "the reference solution states no final answer"
 
 
 def _best(verdicts: list[Verdict]) -> Verdict:
