@@ -64,7 +64,15 @@ def test_class_defaults_are_the_papers_setting(key: str) -> None:
 
 
 def test_the_table_misses_no_hyperparameter() -> None:
-    ours = {"type", "micro_batch", "save_every", "credit", "scope", "outcome_weight"}  # not in the paper's table
+    ours = {
+        "type",
+        "micro_batch",
+        "save_every",
+        "credit",
+        "scope",
+        "outcome_weight",
+        "execution",
+    }  # not in the paper's table
     assert {key for method in METHODS for key in method.model_fields} - ours == set(TABLE)
 
 

@@ -19,6 +19,7 @@ __all__ = [
     "Credit",
     "DataConfig",
     "EvaluateConfig",
+    "Execution",
     "FilterConfig",
     "Floor",
     "JudgeCardConfig",
@@ -43,9 +44,19 @@ __all__ = [
     "SparseConfig",
     "Stage2Config",
     "VerifierConfig",
+    "Way",
 ]
 
 Credit = Literal["delta_norm", "end_norm", "group_norm"]
+Execution = Literal["share", "all", "never"]
+_Executed = Annotated[
+    Execution,
+    Field(
+        description="reward of programs with tests: the share that pass, all or nothing, or never: the judge (the paper)"
+    ),
+]
+Way = Literal["tests", "choice", "science", "math", "judge", "blind"]
+_Domain = Literal["math", "science", "code", "general"]
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(gt=0)]
 Price = Annotated[float, Field(ge=0)] | None
@@ -123,6 +134,7 @@ class ColumnMap(_Settings):
     problem: str = "problem"
     solution: str = "solution"
     answer: str = "answer"
+    tests: str = "tests"
     domain: str | None = None
 
 
@@ -132,7 +144,7 @@ class SourceConfig(_Settings):
     path: str
     split: str = "train"
     columns: ColumnMap = ColumnMap()
-    domain: Literal["math", "science", "code", "general"] = "math"
+    domain: _Domain = "math"
     offset: Annotated[int, Field(ge=0)] = 0
     limit: Positive | None = None
 
@@ -374,10 +386,21 @@ class MonitorConfig(_Settings):
 
 
 class VerifierConfig(_Settings):
-    """The final-answer check: bounded in time, never raising."""
+    """How answers are graded: by the strongest verifier that a problem's data allow (`exprl.verify.route`)."""
 
-    timeout: Annotated[float, Field(gt=0)] = 2.0
-    workers: Positive = 1
+    timeout: Annotated[float, Field(gt=0)] = Field(default=2.0, description="seconds for comparing one answer")
+    workers: Positive = Field(default=1, description="answers, or programs, checked at the same time")
+    domains: dict[_Domain, Way] = Field(
+        default={}, description="domain -> tests, choice, science, math, judge or blind, against what the data say"
+    )
+    judge: bool = Field(
+        default=False, description="let the [judge] grade answers that nothing else can; costs a call each"
+    )
+    sandbox: Literal["strict", "weak"] = Field(
+        default="strict", description="weak: with the layers of isolation that this machine has"
+    )
+    code_timeout: Annotated[float, Field(gt=0)] = Field(default=6.0, description="seconds for one run of a program")
+    code_memory: Positive = Field(default=512, description="MiB for one run of a program")
 
 
 class Optimisation(_Settings):
@@ -426,6 +449,7 @@ class OutcomeConfig(Optimisation):
     updates_per_step: Positive = 2
     clip_high: Annotated[float, Field(gt=0)] = 0.28
     normalise_std: bool = True
+    execution: _Executed = "share"
 
 
 class ProcessConfig(Optimisation):
@@ -438,6 +462,7 @@ class ProcessConfig(Optimisation):
     credit: Credit = "delta_norm"
     scope: Literal["prefix", "segment"] = "prefix"
     outcome_weight: Annotated[float, Field(ge=0)] = 0.0
+    execution: _Executed = "share"
 
 
 class SparseConfig(Optimisation):

@@ -26,12 +26,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from exprl.judge.protocol import RIGHT
 from exprl.methods.batch import Credits, Floats, Ints, RolloutBatch, unscored_rollouts
 
-__all__ = ["HIGH", "Measure", "Measures", "group_rank", "measure", "read_measures"]
-
-HIGH = 0.75
-"""The score from which a judge is taken to call an answer right, as in its calibration."""
+__all__ = ["Measure", "Measures", "group_rank", "measure", "read_measures"]
 
 _SMALLEST_GROUP = 3  # two rollouts always correlate by 1 or -1
 
@@ -63,7 +61,8 @@ def measure(batch: RolloutBatch, credits: Credits, *, marker: str) -> dict[str, 
         "truncated": _mean(batch.truncated_R),
     }
     if credits.judged:
-        found |= _against_verifier(score_R, batch) | _against_held_out(score_R, batch, credits)
+        found |= _against_verifier(_of_judge(score_R, batch, credits), batch)
+        found |= _against_held_out(score_R, batch, credits)
     return {name: known for name, known in found.items() if known is not None}
 
 
@@ -94,13 +93,22 @@ def _centred_ranks(values: Floats) -> Floats:
     return np.asarray(ranks - ranks.mean())
 
 
+def _of_judge(score_R: Floats, batch: RolloutBatch, credits: Credits) -> Floats:
+    """(R,) the scores that a judge gave; NaN for a program's, which are the verifier's own word."""
+    own_R = [
+        bool(row) and row[-1].judge == word.judge != ""
+        for row, word in zip(credits.verdicts, batch.verified, strict=True)
+    ]
+    return np.where(own_R, np.nan, score_R) if own_R else score_R
+
+
 def _against_verifier(score_R: Floats, batch: RolloutBatch) -> dict[str, Measure | None]:
     words = [word.score for word in batch.verified]
     right_R = np.array([np.nan if word is None else word for word in words], dtype=np.float64)
     scored_R = ~np.isnan(score_R)
     return {
-        "high_but_wrong": _mean(score_R[scored_R & (right_R == 0.0)] >= HIGH),
-        "low_but_right": _mean(score_R[scored_R & (right_R == 1.0)] < HIGH),
+        "high_but_wrong": _mean(score_R[scored_R & (right_R == 0.0)] >= RIGHT),
+        "low_but_right": _mean(score_R[scored_R & (right_R == 1.0)] < RIGHT),
     }
 
 

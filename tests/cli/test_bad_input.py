@@ -153,7 +153,10 @@ def test_a_problem_without_a_reference_solution_in_stage_1(exprl: Cli) -> None:
 
 def test_a_problem_without_an_answer_names_the_set(exprl: Cli) -> None:
     exprl.write("held.jsonl", [row("h", "What is 1 + 6?", answer=None)])
-    assert exprl.refused("run", "config.toml").startswith("grading held needs an answer for every problem, and 1 of 1")
+    assert exprl.refused("run", "config.toml").startswith(
+        "grading held: 1 of 1 problems cannot be graded (no tests and no stored answer, but a reference: only a judge can "
+        "grade them): h; name the column that holds it"
+    )
 
 
 def test_an_evaluation_problem_that_is_a_training_problem(exprl: Cli) -> None:

@@ -88,7 +88,7 @@ def test_every_step_carries_what_the_monitor_measured(base: Path, tmp_path: Path
 
 
 def test_a_sparse_arm_is_watched_for_what_applies_to_it(base: Path, tmp_path: Path) -> None:
-    settings = SparseConfig.model_validate(outcome(steps=1).model_dump() | {"type": "sparse"})
+    settings = SparseConfig.model_validate(outcome(steps=1).model_dump(exclude={"execution"}) | {"type": "sparse"})
     train(base, tmp_path, settings, QUIET)
     (row,) = read_jsonl(tmp_path / "metrics.jsonl")
     assert {"truncated", "unscored", "markers"} <= set(read_measures(row["monitor"]))

@@ -182,7 +182,7 @@ def test_worlds_are_named_where_models_and_sources_are() -> None:
 
 @pytest.mark.parametrize("name", ["world:chian", "world:", "world:chain@x", "world:chain@-1", "world:chain@²"])
 def test_a_world_that_does_not_exist_is_refused_before_anything_is_primed(name: str) -> None:
-    with pytest.raises(ConfigError, match="no such world; there is world:chain, or world:chain@SEED"):
+    with pytest.raises(ConfigError, match="no such world; there are world:chain and world:mixed, or either with @SEED"):
         world_policy(name)
 
 

@@ -7,7 +7,10 @@ from typing import Protocol
 
 from exprl.types import Submission, Verdict
 
-__all__ = ["Judge"]
+__all__ = ["RIGHT", "Judge"]
+
+RIGHT = 0.75
+"""The score from which on a judge is taken to call an answer right: grade 4 of 5 (METHOD 6, calibration)."""
 
 
 class Judge(Protocol):

@@ -2,6 +2,7 @@
 
 R = s(trace), 0 for a truncated rollout; A = (R - mean_group) / (std_group + 1e-6) (METHOD 3). A rollout without a score
 leaves the loss and the group's statistics. Truncated rollouts cost no judge call: their reward is 0 whatever it says.
+Programs with tests are not judged but run (`exprl.methods.execution`).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from exprl.advantages import outcome_advantages
 from exprl.config import OutcomeConfig
 from exprl.judge import Judge
 from exprl.methods.batch import Credits, RolloutBatch, whole_trace
+from exprl.methods.execution import executed
 from exprl.rewards import outcome_rewards
 from exprl.types import Submission, Verdict
 
@@ -31,7 +33,8 @@ class OutcomeMethod:
 
     async def credit(self, batch: RolloutBatch) -> Credits:
         """Judge every complete rollout once and normalise within the group."""
-        complete = [i for i, rollout in enumerate(batch.rollouts) if not rollout.truncated]
+        run = executed(batch, self._config.execution)
+        complete = [i for i, rollout in enumerate(batch.rollouts) if not rollout.truncated and i not in run]
         judged = await self._judge.score(
             [
                 Submission(
@@ -44,7 +47,7 @@ class OutcomeMethod:
                 for i in complete
             ]
         )
-        verdicts: list[tuple[Verdict, ...]] = [(NOT_JUDGED,)] * len(batch.rollouts)
+        verdicts: list[tuple[Verdict, ...]] = [(run.get(i, NOT_JUDGED),) for i in range(len(batch.rollouts))]
         for i, verdict in zip(complete, judged, strict=True):
             verdicts[i] = (verdict[-1],)
         rewards_R = outcome_rewards([v[-1] for v in verdicts], batch.truncated_R)

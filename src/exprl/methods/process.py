@@ -3,17 +3,17 @@
 Prefix scores s_1..s_T become advantages by DeltaNorm (A_t = s_t - s_{t-1}, A_1 = s_1 - s_T), EndNorm or GroupNorm
 (METHOD 3), plus, with `outcome_weight` > 0, the group-relative outcome credit of the final score s_T, which DeltaNorm
 alone cannot give: it telescopes to zero within every rollout and so never says that one rollout beat another.
-A truncated rollout has A = 0 on all tokens and costs no judge call.
+A truncated rollout has A = 0 on all tokens and costs no judge call. Programs with tests are not judged but run, and credited
+as a whole (`exprl.methods.execution`).
 """
 
 from __future__ import annotations
 
-import numpy as np
-
-from exprl.advantages import process_advantages
+from exprl.advantages import outcome_advantages, process_advantages
 from exprl.config import ProcessConfig, SegmentConfig
 from exprl.judge import Judge
-from exprl.methods.batch import Credits, RolloutBatch
+from exprl.methods.batch import Credits, Floats, RolloutBatch, whole_trace
+from exprl.methods.execution import executed
 from exprl.methods.outcome import NOT_JUDGED
 from exprl.rewards import final_scores, segment_scores
 from exprl.segment import split
@@ -34,11 +34,13 @@ class ProcessMethod:
 
     async def credit(self, batch: RolloutBatch) -> Credits:
         """Cut, judge every cut of every complete rollout, and give credit segment by segment."""
+        run = executed(batch, self._config.execution)
+        whole = whole_trace(batch.rollouts)
         segments = [
-            split(rollout.text, self._rule, token_ends=ends) or (Segment(0, 0),)
-            for rollout, ends in zip(batch.rollouts, batch.token_ends, strict=True)
+            whole[i] if i in run else split(rollout.text, self._rule, token_ends=ends) or (Segment(0, 0),)
+            for i, (rollout, ends) in enumerate(zip(batch.rollouts, batch.token_ends, strict=True))
         ]
-        verdicts = await self._judge_complete(batch, segments)
+        verdicts = await self._judge_complete(batch, segments, run)
         scored = segment_scores(verdicts)
         advantages_RS = process_advantages(
             scored.scores_RS,
@@ -48,18 +50,20 @@ class ProcessMethod:
             credit=self._config.credit,
             outcome_weight=self._config.outcome_weight,
         )
+        rewards_R = final_scores(scored, batch.truncated_R)
+        _credit_whole(advantages_RS, rewards_R, batch, list(run))
         return Credits(
             segments=segments,
-            rewards_R=final_scores(scored, batch.truncated_R),
-            advantages_RS=np.asarray(advantages_RS),
+            rewards_R=rewards_R,
+            advantages_RS=advantages_RS,
             scores=[tuple(v.score for v in row) for row in verdicts],
             verdicts=verdicts,
         )
 
     async def _judge_complete(
-        self, batch: RolloutBatch, segments: list[tuple[Segment, ...]]
+        self, batch: RolloutBatch, segments: list[tuple[Segment, ...]], run: dict[int, Verdict]
     ) -> list[tuple[Verdict, ...]]:
-        complete = [i for i, rollout in enumerate(batch.rollouts) if not rollout.truncated]
+        complete = [i for i, rollout in enumerate(batch.rollouts) if not rollout.truncated and i not in run]
         judged = await self._judge.score(
             [
                 Submission(
@@ -72,7 +76,16 @@ class ProcessMethod:
                 for i in complete
             ]
         )
-        verdicts: list[tuple[Verdict, ...]] = [(NOT_JUDGED,) * len(spans) for spans in segments]
+        verdicts: list[tuple[Verdict, ...]] = [
+            (run[i],) if i in run else (NOT_JUDGED,) * len(spans) for i, spans in enumerate(segments)
+        ]
         for i, row in zip(complete, judged, strict=True):
             verdicts[i] = row
         return verdicts
+
+
+def _credit_whole(advantages_RS: Floats, rewards_R: Floats, batch: RolloutBatch, run: list[int]) -> None:
+    """Write the group-relative credit of programs over that of their one segment, in place."""
+    if run:
+        relative_R = outcome_advantages(rewards_R, batch.group_R, truncated_R=batch.truncated_R)
+        advantages_RS[run, 0] = relative_R[run]

@@ -8,26 +8,30 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
-from exprl.config import PolicyConfig, RunConfig
-from exprl.data import find_overlap, load_problems, refuse_overlap, require_answers, require_references
-from exprl.errors import ConfigError, EngineError
+from exprl.config import OutcomeConfig, PolicyConfig, ProcessConfig, RunConfig, VerifierConfig
+from exprl.data import find_overlap, load_problems, refuse_overlap, require_references
+from exprl.errors import ConfigError, DataError, EngineError
 from exprl.evaluate.sample import HTTPSampler, LocalSampler, Sampler
 from exprl.judge import build_judge
 from exprl.methods import needs_judge
 from exprl.pipeline.card import check_card
 from exprl.runs import RunDir, read_jsonl
 from exprl.types import Problem
+from exprl.verify import Verifier, bears, build_verifier, route
 from exprl.worlds import is_world, world_policy, world_seed
 
 __all__ = [
     "TRAIN_SET",
     "check_inputs",
     "check_policy",
+    "check_sandbox",
     "kept_sets",
     "load_sets",
     "named_set",
     "open_sampler",
+    "open_verifier",
     "policy_path",
     "refuse_overlaps",
 ]
@@ -52,7 +56,27 @@ def check_inputs(config: RunConfig) -> None:
     if any(needs_judge(method) for method in config.arms.values()):
         build_judge(config.judge)
         check_card(config)
-    refuse_overlaps(config, load_sets(config))
+    sets = load_sets(config)
+    refuse_overlaps(config, sets)
+    check_sandbox(config, sets)
+
+
+def check_sandbox(config: RunConfig, sets: dict[str, list[Problem]]) -> None:
+    """Where programs are to be run, refuse a machine that cannot hold them.
+
+    Raises:
+        SandboxError: a layer of isolation is missing, and what to do about it.
+    """
+    domains = config.verifier.domains
+    if any(route(problem, domains).way == "tests" for problems in sets.values() for problem in problems):
+        from exprl.verify.sandbox import open_sandbox
+
+        open_sandbox(profile=config.verifier.sandbox).close()
+
+
+def open_verifier(config: RunConfig, *, store: Path | None = None, dense: bool = False) -> Verifier:
+    """The verifier of a configuration; see `exprl.verify.build_verifier`."""
+    return build_verifier(config.verifier, judge=config.judge, store=store, dense=dense)
 
 
 def check_policy(policy: PolicyConfig) -> None:
@@ -74,18 +98,41 @@ def load_sets(config: RunConfig) -> dict[str, list[Problem]]:
     """The candidate training problems, as `hard_train`, and every evaluation set, checked for what the run needs.
 
     Raises:
-        DataError: a problem lacks the reference solution that Stage I needs, or the answer that grading needs.
+        DataError: a problem lacks the reference solution that Stage I needs, or what grading needs.
         ConfigError: a set is empty.
     """
     sets = {TRAIN_SET: load_problems(config.data.train)}
-    if any(needs_judge(method) for method in config.arms.values()):
-        require_references(sets[TRAIN_SET])
+    require_references([problem for problem in sets[TRAIN_SET] if _is_judged(problem, config)])
     sets |= {name: load_problems(source) for name, source in config.data.evaluate.items()}
     for name, problems in sets.items():
         if not problems:
             raise ConfigError(f"{name}: no problems; check data path, offset and limit")
-        require_answers(problems, f"grading {name}")
+        _refuse_ungradable(name, problems, config.verifier)
     return sets
+
+
+def _is_judged(problem: Problem, config: RunConfig) -> bool:
+    """Whether some arm asks a judge about this training problem, which takes a reference solution."""
+    run = route(problem, config.verifier.domains).way == "tests"
+    judged = [arm for arm in config.arms.values() if isinstance(arm, OutcomeConfig | ProcessConfig)]
+    return any(not run or arm.execution == "never" for arm in judged)
+
+
+def _refuse_ungradable(name: str, problems: list[Problem], verifier: VerifierConfig) -> None:
+    faults: dict[str, list[str]] = {}
+    for problem in problems:
+        way, why = route(problem, verifier.domains)
+        if (lacks := bears(problem, way)) is not None:
+            faults.setdefault(f"{why}, and lack {lacks}", []).append(problem.id)
+        elif way in ("judge", "blind") and not verifier.judge:
+            faults.setdefault(f"{why}: only a judge can grade them", []).append(problem.id)
+    for fault, ids in faults.items():
+        shown = ", ".join(ids[:5]) + (", ..." if len(ids) > 5 else "")
+        raise DataError(
+            f"grading {name}: {len(ids)} of {len(problems)} problems cannot be graded ({fault}): {shown}; name the column "
+            'that holds it ([...columns] answer = "..." or tests = "..."), take them out, or let the judge grade them '
+            "with verifier.judge = true"
+        )
 
 
 def kept_sets(run: RunDir) -> dict[str, list[Problem]]:

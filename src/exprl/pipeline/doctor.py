@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import sys
+from collections import Counter
 from contextlib import closing
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -36,6 +37,7 @@ class Finding(NamedTuple):
 def examine(config: RunConfig | None) -> list[Finding]:
     """Look at the machine and, where given, at what a configuration needs."""
     findings = [_python(), *(_extra(name, packages) for name, packages in EXTRAS.items()), _device(), _verifier()]
+    findings.append(_sandbox(config))
     findings.append(_disk(Path(config.output if config else ".")))
     if config is not None:
         findings += [_policy(config), _data(config), _judge(config)]
@@ -83,6 +85,34 @@ def _verifier() -> Finding:
     )
 
 
+def _sandbox(config: RunConfig | None) -> Finding:
+    """The jail for programs: needed only where problems have tests."""
+    from exprl.errors import SandboxError
+    from exprl.verify.sandbox import open_sandbox, probe_layers
+
+    needed = config is not None and _routes(config).get("tests", 0) > 0
+    profile = "strict" if config is None else config.verifier.sandbox
+    try:
+        open_sandbox(profile=profile).close()
+        missing = [layer.name for layer in probe_layers() if not layer.present]
+    except SandboxError as error:
+        return Finding("sandbox", not needed, f"{'' if needed else 'needed only for code: '}{error}")
+    held = f"programs run without {', '.join(missing)}" if missing else "programs run in a jail of all layers"
+    return Finding("sandbox", True, f"{held} (profile {profile})")
+
+
+def _routes(config: RunConfig) -> Counter[str]:
+    """How many problems go to which verifier; nothing where the data cannot be loaded, which `_data` says."""
+    from exprl.pipeline.context import load_sets
+    from exprl.verify import route
+
+    try:
+        sets = load_sets(config)
+    except ExprlError:
+        return Counter()
+    return Counter(route(problem, config.verifier.domains).way for problems in sets.values() for problem in problems)
+
+
 def _disk(path: Path) -> Finding:
     folder = next(p for p in [path.absolute(), *path.absolute().parents] if p.exists())
     free = shutil.disk_usage(folder).free
@@ -113,7 +143,9 @@ def _data(config: RunConfig) -> Finding:
         refuse_overlaps(config, sets)
     except ExprlError as error:
         return Finding("data", False, str(error))
-    return Finding("data", True, ", ".join(f"{name} {len(problems)}" for name, problems in sets.items()))
+    sizes = ", ".join(f"{name} {len(problems)}" for name, problems in sets.items())
+    graded = ", ".join(f"{way} {count}" for way, count in _routes(config).most_common())
+    return Finding("data", True, f"{sizes}; graded by {graded}")
 
 
 def _judge(config: RunConfig) -> Finding:

@@ -74,7 +74,7 @@ def _decide(
     seed: int,
 ) -> list[dict[str, object]]:
     graded = [
-        grade if problem.reference.has_solution else Verdict(1.0)  # nothing to compare: a set without solutions
+        grade if _can_contradict(problem) else Verdict(1.0)
         for problem, grade in zip(chunk, grade_reference(chunk, verifier), strict=True)
     ]
     sampled = [problem for problem, grade in zip(chunk, graded, strict=True) if grade.score == 1.0]
@@ -97,6 +97,12 @@ def _decide(
             }
         )
     return rows
+
+
+def _can_contradict(problem: Problem) -> bool:
+    """Whether there are a solution and something stored that it has to agree with."""
+    reference = problem.reference
+    return reference.has_solution and (reference.has_answer or reference.has_tests)
 
 
 def _sample(

@@ -17,15 +17,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from exprl.config import MethodConfig, RunConfig
+from exprl.config import MethodConfig, OutcomeConfig, ProcessConfig, RunConfig
 from exprl.engines.trl.train import Stage, train_stage
 from exprl.evaluate.sample import count_correct, derive_seed
 from exprl.judge import build_judge
 from exprl.methods import build_method, needs_judge
-from exprl.pipeline.context import TRAIN_SET, kept_sets, open_sampler, policy_path
+from exprl.pipeline.context import TRAIN_SET, kept_sets, open_sampler, open_verifier, policy_path
 from exprl.runs import RunDir, is_done, mark_done
 from exprl.types import Problem
-from exprl.verify import Verifier, build_verifier
+from exprl.verify import Verifier
 
 __all__ = ["Job", "base_policy", "evaluation_sets", "run_job", "stage_method", "watch_parent"]
 
@@ -50,7 +50,7 @@ def run_job(job: Job) -> Job:
     """Do one unit of work to its end; returns the job, for the pool."""
     run = RunDir.open(job.run)
     sets = kept_sets(run)
-    verifier = build_verifier(run.config.verifier)
+    verifier = open_verifier(run.config, store=run.path, dense=_wants_shares(run.config, job))
     try:
         if job.kind == "base":
             base = base_policy(run.config)
@@ -80,6 +80,12 @@ def stage_method(config: RunConfig, job: Job) -> MethodConfig:
     if config.stage2 is None:
         raise ValueError("a Stage-II job in a run without Stage II")
     return config.stage2
+
+
+def _wants_shares(config: RunConfig, job: Job) -> bool:
+    """Whether a job's rewards are shares of tests passed, so that none may be left out once one has failed."""
+    method = stage_method(config, job) if job.kind == "train" else None
+    return isinstance(method, OutcomeConfig | ProcessConfig) and method.execution == "share"
 
 
 def _train(run: RunDir, job: Job, sets: dict[str, list[Problem]], verifier: Verifier) -> None:

@@ -10,9 +10,8 @@ from exprl.config import RunConfig
 from exprl.errors import ConfigError, CoverageError
 from exprl.evaluate.coverage import Counts, Coverage, coverage
 from exprl.evaluate.sample import count_correct, derive_seed
-from exprl.pipeline.context import named_set, open_sampler, policy_path
+from exprl.pipeline.context import named_set, open_sampler, open_verifier, policy_path
 from exprl.pipeline.jobs import evaluation_sets
-from exprl.verify import build_verifier
 
 __all__ = ["check_ks", "evaluate_policy", "sample_set"]
 
@@ -25,7 +24,7 @@ def sample_set(config: RunConfig, policy: str | None, name: str, path: Path, n: 
     """
     problems = named_set(config, name)
     with (
-        closing(build_verifier(config.verifier)) as verifier,
+        closing(open_verifier(config, store=path.parent)) as verifier,
         open_sampler(config, policy_path(policy or config.policy.model), base=policy is None) as sampler,
     ):
         return count_correct(

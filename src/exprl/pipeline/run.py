@@ -13,7 +13,15 @@ from rich.console import Console
 from exprl.config import RunConfig
 from exprl.data import Tally
 from exprl.errors import ConfigError
-from exprl.pipeline.context import TRAIN_SET, check_inputs, kept_sets, load_sets, open_sampler, refuse_overlaps
+from exprl.pipeline.context import (
+    TRAIN_SET,
+    check_inputs,
+    kept_sets,
+    load_sets,
+    open_sampler,
+    open_verifier,
+    refuse_overlaps,
+)
 from exprl.pipeline.filtering import filter_problems
 from exprl.pipeline.jobs import Job, base_policy
 from exprl.pipeline.pool import run_jobs
@@ -22,7 +30,6 @@ from exprl.pipeline.summary import write_summary
 from exprl.report import write_report
 from exprl.runs import RunDir, is_done, mark_done, write_jsonl
 from exprl.types import Problem
-from exprl.verify import build_verifier
 
 __all__ = ["open_run", "prepare", "run_all", "train_jobs"]
 
@@ -115,7 +122,7 @@ def _filter(
         return sets, {}
     names = list(sets) if config.data.filter_evaluate else [TRAIN_SET]
     kept, tallies = dict(sets), {}
-    verifier = build_verifier(config.verifier)
+    verifier = open_verifier(config, store=run.path)
     try:
         with open_sampler(config, base_policy(config), base=True) as sampler:
             for name in names:

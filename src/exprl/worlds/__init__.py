@@ -4,6 +4,7 @@
     world:chain/easy         problems of 1-3 steps, which it solves
     world:chain/hard_train   problems of 7 or 8 steps, which it does not
     world:chain/hard_held_out  more of the same kind, for evaluation
+    world:mixed              the same with small code tasks, every other problem: tables of 7 or 8 rows, each row with a test
 
 A world is named wherever a model or a source of problems is: `policy.model = "world:chain"`,
 `data.train.path = "world:chain/hard_train"`; `limit` and `offset` cut the 240 problems of a set.
@@ -16,6 +17,8 @@ from pathlib import Path
 from exprl.errors import ConfigError, DataError
 from exprl.types import Problem
 from exprl.worlds.chain import EASY_STEPS, HARD_STEPS, problems
+from exprl.worlds.policy import World
+from exprl.worlds.table import problems as tables
 
 __all__ = ["SETS", "is_world", "load_problems", "world_policy", "world_seed"]
 
@@ -25,6 +28,9 @@ SETS = {
     "hard_held_out": (3, HARD_STEPS),
 }
 SIZE = 240
+WORLDS: tuple[World, ...] = ("chain", "mixed")
+STEPS: dict[World, int] = {"chain": 1500, "mixed": 2500}
+"""Steps of priming: the mixed world has two forms to learn."""
 
 
 def is_world(name: str) -> bool:
@@ -39,10 +45,14 @@ def load_problems(path: str) -> list[Problem]:
         DataError: no such world or set.
     """
     world, _, name = path.removeprefix("world:").partition("/")
-    if world != "chain" or name not in SETS:
-        raise DataError(f"{path}: no such set; there are {', '.join(f'world:chain/{known}' for known in SETS)}")
+    if world not in WORLDS or name not in SETS:
+        known = ", ".join(f"world:{one}/{set_}" for one in WORLDS for set_ in SETS)
+        raise DataError(f"{path}: no such set; there are {known}")
     seed, steps = SETS[name]
-    return problems(name, SIZE, seed, steps)
+    if world == "chain":
+        return problems(name, SIZE, seed, steps)
+    pairs = zip(problems(name, SIZE // 2, seed, steps), tables(name, SIZE // 2, seed, steps), strict=True)
+    return [problem for pair in pairs for problem in pair]
 
 
 def world_policy(name: str) -> Path:
@@ -53,7 +63,8 @@ def world_policy(name: str) -> Path:
     """
     from exprl.worlds.policy import Priming, cached_policy
 
-    return cached_policy(Priming(seed=world_seed(name)))
+    world, seed = _named(name)
+    return cached_policy(Priming(world=world, seed=seed, steps=STEPS[world]))
 
 
 def world_seed(name: str) -> int:
@@ -62,7 +73,13 @@ def world_seed(name: str) -> int:
     Raises:
         ConfigError: no such world.
     """
-    world, _, seed = name.removeprefix("world:").partition("@")
-    if world != "chain" or (seed and not (seed.isascii() and seed.isdecimal())):
-        raise ConfigError(f"{name}: no such world; there is world:chain, or world:chain@SEED")
-    return int(seed or 0)
+    return _named(name)[1]
+
+
+def _named(name: str) -> tuple[World, int]:
+    written, _, seed = name.removeprefix("world:").partition("@")
+    world = next((one for one in WORLDS if one == written), None)
+    if world is None or (seed and not (seed.isascii() and seed.isdecimal())):
+        known = " and ".join(f"world:{one}" for one in WORLDS)
+        raise ConfigError(f"{name}: no such world; there are {known}, or either with @SEED")
+    return world, int(seed or 0)

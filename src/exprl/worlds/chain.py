@@ -25,7 +25,20 @@ from dataclasses import dataclass
 
 from exprl.types import Problem, Reference
 
-__all__ = ["EASY_STEPS", "HARD_STEPS", "MARKER", "Chain", "attempt", "corpus", "make_chain", "problems"]
+__all__ = [
+    "EASY_STEPS",
+    "HARD_STEPS",
+    "MARKER",
+    "Chain",
+    "apply",
+    "attempt",
+    "corpus",
+    "draw_operation",
+    "draw_start",
+    "make_chain",
+    "problems",
+    "slip",
+]
 
 MARKER = "###"
 UNITS = (1, 10, 100, 1000)
@@ -98,9 +111,7 @@ def boxed(value: int) -> str:
 def make_chain(rng: random.Random, steps: int) -> Chain:
     """Draw a chain; arithmetic and shuffles alternate at random but a shuffle never follows a shuffle."""
     while True:
-        start = rng.randint(1111, 9999)
-        if "0" in str(start) or len(set(str(start))) < 3:
-            continue
+        start = draw_start(rng)
         operations: list[str] = []
         values: list[int] = []
         while len(operations) < steps and (step := _draw_step(rng, start, operations, values)) is not None:
@@ -108,6 +119,27 @@ def make_chain(rng: random.Random, steps: int) -> Chain:
             values.append(step[1])
         if len(operations) == steps:
             return Chain(start, tuple(operations), tuple(values))
+
+
+def draw_start(rng: random.Random) -> int:
+    """A number of four digits, at least three of them different and none of them 0."""
+    while True:
+        start = rng.randint(1111, 9999)
+        if "0" not in str(start) and len(set(str(start))) >= 3:
+            return start
+
+
+def draw_operation(rng: random.Random, value: int) -> str:
+    """An operation that changes the number, without a carry and without a digit 0."""
+    while True:
+        operation = rng.choice(SHUFFLES) if rng.random() < 0.45 else f"{rng.choice('+-')}{rng.choice(UNITS)}"
+        if is_number(result := apply(value, operation)) and result != value:
+            return operation
+
+
+def is_number(value: int) -> bool:
+    """Whether the world knows this number: four digits, none of them 0."""
+    return 1111 <= value <= 9999 and "0" not in str(value)
 
 
 def attempt(rng: random.Random, chain: Chain) -> str:
@@ -168,7 +200,7 @@ def _draw_step(rng: random.Random, start: int, operations: list[str], values: li
         else:
             operation = f"{rng.choice('+-')}{rng.choice(UNITS)}"
         result = apply(value, operation)
-        if result not in (start, *values) and 1111 <= result <= 9999 and "0" not in str(result):
+        if result not in (start, *values) and is_number(result):
             return operation, result
     return None
 
@@ -177,7 +209,7 @@ def _careful(rng: random.Random, chain: Chain) -> str:
     trace, value = "", chain.start
     for step, (operation, result) in enumerate(zip(chain.operations, chain.values, strict=True), 1):
         if rng.random() < NOTICED:
-            trace += line(step, value, operation, _slip(result)) + " wait"
+            trace += line(step, value, operation, slip(result)) + " wait"
         trace += line(step, value, operation, result)
         value = result
     return trace + boxed(value)
@@ -192,14 +224,13 @@ def _careless(rng: random.Random, chain: Chain) -> tuple[str, int]:
         if rng.random() < RIGHT:
             trace += line(step, value, operation, result)
         else:
-            slip = _slip(result)
-            trace += line(step, value, operation, slip)
-            result = slip
+            result = slip(result)
+            trace += line(step, value, operation, result)
         value = result
     return trace + boxed(value), value
 
 
-def _slip(value: int) -> int:
+def slip(value: int) -> int:
     """The number with its leading digit misread.
 
     A slip is one decision, so its chance is not a product over digits; and since it takes nine misreadings of the same digit

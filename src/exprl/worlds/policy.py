@@ -1,4 +1,4 @@
-"""The chain world's policy: a tiny Llama, primed from random weights on the corpus, and cached.
+"""A world's policy: a tiny Llama, primed from random weights on the world's corpus, and cached.
 
 About 120,000 parameters; priming takes a minute or two on one CPU core and happens once: the checkpoint is kept in the
 user's cache (`EXPRL_CACHE` overrides the folder) under a name that changes with every setting that shapes it.
@@ -16,23 +16,26 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from exprl.disk.files import disk_room
 from exprl.errors import EngineError
-from exprl.worlds import chain
-from exprl.worlds.tokenizer import PIECES, make_tokenizer
+from exprl.worlds import chain, table
+from exprl.worlds.tokenizer import CODE_PIECES, PIECES, make_tokenizer
 
 if TYPE_CHECKING:
     from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
-__all__ = ["Priming", "cached_policy", "prime"]
+__all__ = ["Priming", "World", "cached_policy", "prime"]
+
+World = Literal["chain", "mixed"]
 
 
 @dataclass(frozen=True, slots=True)
 class Priming:
     """How the policy is made. The defaults are the demo's; a test may ask for less."""
 
+    world: World = "chain"
     seed: int = 0
     steps: int = 1500
     batch: int = 32
@@ -45,8 +48,20 @@ class Priming:
     @property
     def name(self) -> str:
         """A folder's name that changes with the settings and the world, of which a piece of the corpus is a print."""
-        text = json.dumps([asdict(self), PIECES, list(itertools.islice(chain.corpus(self.seed), 256))])
-        return f"chain-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+        text = json.dumps([asdict(self), self.pieces, list(itertools.islice(self.corpus(), 256))])
+        return f"{self.world}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+
+    @property
+    def pieces(self) -> tuple[str, ...]:
+        """The vocabulary."""
+        return PIECES if self.world == "chain" else (*PIECES, *CODE_PIECES)
+
+    def corpus(self) -> Iterator[tuple[str, str]]:
+        """Endless (problem, trace) pairs; the mixed world's chains and tables take turns."""
+        chains = chain.corpus(self.seed)
+        if self.world == "chain":
+            return chains
+        return itertools.chain.from_iterable(zip(chains, table.corpus(self.seed), strict=False))
 
 
 def cached_policy(priming: Priming = Priming()) -> Path:
@@ -85,13 +100,13 @@ def prime(priming: Priming) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast]:
         from transformers import LlamaConfig, LlamaForCausalLM
     except ImportError as error:
         raise EngineError(f"the embedded world needs the train extra: pip install 'exprl[train]' ({error})") from error
-    tokenizer = make_tokenizer()
+    tokenizer = make_tokenizer(priming.pieces)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # many times faster than two for a model of this size
     torch.manual_seed(priming.seed)
     model = LlamaForCausalLM(
         LlamaConfig(
-            vocab_size=len(PIECES),
+            vocab_size=len(priming.pieces),
             hidden_size=priming.width,
             intermediate_size=priming.feed_forward,
             num_hidden_layers=priming.layers,
@@ -122,7 +137,7 @@ def prime(priming: Priming) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast]:
 
 def _batches(priming: Priming) -> Iterator[list[tuple[str, str]]]:
     """Batches of traces of like length, so that little is spent on padding, in random order."""
-    pairs, rng = chain.corpus(priming.seed), random.Random(priming.seed)
+    pairs, rng = priming.corpus(), random.Random(priming.seed)
     while True:
         pool = sorted(itertools.islice(pairs, 32 * priming.batch), key=lambda pair: len(pair[0]) + len(pair[1]))
         batches = [pool[start : start + priming.batch] for start in range(0, len(pool), priming.batch)]

@@ -121,6 +121,16 @@ async def test_a_judge_that_is_down_stops_the_run_and_leaves_nothing_false(tmp_p
     assert not out.exists()
 
 
+async def test_a_case_that_never_gets_a_score_does_not_stand_in_the_way_of_the_others(tmp_path: Path) -> None:
+    out = tmp_path / "verdicts.jsonl"
+    hopeless = SUITE.cases[0].text
+    judge = Scripted(lambda text, problem: None if text == hopeless else 0.0)
+    await attack(SUITE, {"correct": judge}, out=out)
+    result = await attack(SUITE, {"correct": judge, "none": judge}, out=out)
+    assert sum(r.unscored for r in result.rates["correct"].values()) == sum(c.text == hopeless for c in SUITE.cases)
+    assert result.rates["none"]
+
+
 async def test_a_file_torn_at_any_byte_gives_the_same_result(tmp_path: Path) -> None:
     whole = tmp_path / "whole.jsonl"
     odd = Scripted(lambda text, problem: (len(text) % 5) / 4)

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -60,7 +60,7 @@ async def attack(
         for condition, judge in judges.items():
             if judge is not None:
                 missing = [ask for ask in _asks(suite, condition, judge, scope) if ask.key not in stored]
-                await _judge(judge, missing, out)
+                await _judge(judge, missing, out, tried=_keys(out))
     finally:
         for judge in {id(judge): judge for judge in judges.values() if judge is not None}.values():
             await judge.aclose()
@@ -85,12 +85,13 @@ def waiting(
     ]
 
 
-async def _judge(judge: Judge, asks: Sequence[_Ask], out: Path) -> None:
+async def _judge(judge: Judge, asks: Sequence[_Ask], out: Path, tried: Container[str]) -> None:
+    """Ask, and append. A batch without any score says that the judge is down, unless all of it failed before."""
     for start in range(0, len(asks), _BATCH):
         batch = asks[start : start + _BATCH]
         judged = await judge.score([ask.submission for ask in batch])
         reasons = [why for verdicts in judged if (why := _why_unscored(verdicts)) is not None]
-        if len(reasons) == len(batch):
+        if len(reasons) == len(batch) and any(ask.key not in tried for ask in batch):
             raise UnscoredLimitError(
                 f"the judge gave none of {len(batch)} attacks a score ({batch[0].condition} reference); most often: "
                 f"{max(set(reasons), key=reasons.count)}. Mend the judge and run the same command again: what is "
@@ -111,6 +112,10 @@ def _row(ask: _Ask, verdicts: Sequence[Verdict]) -> dict[str, object]:
 
 def _why_unscored(verdicts: Sequence[Verdict]) -> str | None:
     return next((verdict.unscored for verdict in verdicts if verdict.unscored is not None), None)
+
+
+def _keys(out: Path) -> set[str]:
+    return {str(row.get("key")) for row in iter_jsonl(out)}
 
 
 def _stored(out: Path) -> dict[str, tuple[float, ...]]:
