@@ -14,9 +14,9 @@ from exprl.types import Problem
 from exprl.verify import build_verifier, grade_reference, route
 from exprl.verify.sandbox import probe_layers
 from exprl.worlds import load_problems
-from exprl.worlds.chain import EASY_STEPS, HARD_STEPS
+from exprl.worlds.chain import EASY_STEPS
 from exprl.worlds.policy import Priming
-from exprl.worlds.table import corpus
+from exprl.worlds.table import HARD_ROWS, corpus
 from exprl.worlds.tokenizer import make_tokenizer
 
 ROW = re.compile(r"\d\) (?:(rev|rot|swp)\((\d{4})\)|([+-]\d+)\+\((\d{4})\))")
@@ -38,7 +38,7 @@ def test_chains_and_tables_take_turns_and_no_problem_is_in_two_sets() -> None:
 def test_code_is_graded_by_its_tests_and_has_no_answer_to_be_guessed() -> None:
     code = [p for p in TRAIN if p.domain == "code"]
     assert {route(p).way for p in code} == {"tests"}
-    assert {p.meta["steps"] for p in code} == set(HARD_STEPS)
+    assert {p.meta["steps"] for p in code} == set(HARD_ROWS)
     assert not any(p.reference.has_answer for p in code)
 
 
@@ -92,8 +92,8 @@ def test_references_pass_their_own_tests_and_half_a_program_passes_half() -> Non
     if missing:
         pytest.skip(f"the strict sandbox lacks {', '.join(missing)} here")
     verifier = build_verifier(VerifierConfig(), dense=True)
-    code = [p for p in TRAIN if p.domain == "code" and p.meta["steps"] == 8][:4]
-    halves = ["```python\ndef f(x):\n return " + repr(expected(p)[:4]) + "[x - 1] if x < 5 else 0\n```" for p in code]
+    code = [p for p in TRAIN if p.domain == "code" and p.meta["steps"] == 4][:4]
+    halves = ["```python\ndef f(x):\n return " + repr(expected(p)[:2]) + "[x - 1] if x < 3 else 0\n```" for p in code]
     try:
         assert [v.score for v in grade_reference(code, verifier)] == [1.0] * 4
         words = verifier.verify(list(zip(code, halves, strict=True)))

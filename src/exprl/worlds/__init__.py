@@ -4,7 +4,7 @@
     world:chain/easy         problems of 1-3 steps, which it solves
     world:chain/hard_train   problems of 7 or 8 steps, which it does not
     world:chain/hard_held_out  more of the same kind, for evaluation
-    world:mixed              the same with small code tasks, every other problem: tables of 7 or 8 rows, each row with a test
+    world:mixed              the same with small code tasks, every other problem: tables of 4 or 5 rows, each with a test
 
 A world is named wherever a model or a source of problems is: `policy.model = "world:chain"`,
 `data.train.path = "world:chain/hard_train"`; `limit` and `offset` cut the 240 problems of a set.
@@ -18,6 +18,7 @@ from exprl.errors import ConfigError, DataError
 from exprl.types import Problem
 from exprl.worlds.chain import EASY_STEPS, HARD_STEPS, problems
 from exprl.worlds.policy import World
+from exprl.worlds.table import HARD_ROWS
 from exprl.worlds.table import problems as tables
 
 __all__ = ["SETS", "is_world", "load_problems", "world_policy", "world_seed"]
@@ -51,7 +52,8 @@ def load_problems(path: str) -> list[Problem]:
     seed, steps = SETS[name]
     if world == "chain":
         return problems(name, SIZE, seed, steps)
-    pairs = zip(problems(name, SIZE // 2, seed, steps), tables(name, SIZE // 2, seed, steps), strict=True)
+    rows = steps if name == "easy" else HARD_ROWS
+    pairs = zip(problems(name, SIZE // 2, seed, steps), tables(name, SIZE // 2, seed, rows), strict=True)
     return [problem for pair in pairs for problem in pair]
 
 

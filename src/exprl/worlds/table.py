@@ -16,8 +16,9 @@ Every row is one step of the chain world by itself, and has a test of its own. A
 half of its tests: the share of tests passed is a dense reward that no judge has to give, while all of them at once are
 as rare for a careless policy as the answer of a long chain.
 
-The corpus that primes the policy is made as the chain's is: tables of 1-3 rows are right, longer ones careless, each row
-right with the same small probability, and no attempt that came out right is kept. Hard problems have 7 or 8 rows.
+The corpus that primes the policy is made as the chain's is: tables of 1-3 rows are right, longer ones careless, and no
+attempt that came out right is kept. A row of a careless attempt is right more often than a step of a chain, since every row is
+learned by itself; hard problems have 4 or 5 of them.
 """
 
 from __future__ import annotations
@@ -32,7 +33,6 @@ from exprl.worlds.chain import (
     EASY_STEPS,
     LONG_SHARE,
     LONG_STEPS,
-    RIGHT,
     SHUFFLES,
     apply,
     draw_operation,
@@ -40,10 +40,26 @@ from exprl.worlds.chain import (
     slip,
 )
 
-__all__ = ["CLOSE", "DEFINE", "IF", "NOTE", "OPEN", "RETURN", "ROWS", "Table", "corpus", "make_table", "problems"]
+__all__ = [
+    "CLOSE",
+    "DEFINE",
+    "HARD_ROWS",
+    "IF",
+    "NOTE",
+    "OPEN",
+    "RETURN",
+    "ROWS",
+    "Table",
+    "corpus",
+    "make_table",
+    "problems",
+]
 
 OPEN, DEFINE, NOTE, IF, RETURN, CLOSE = "```python\n", "def f(x):\n", " #", " if x == ", ": return ", "```"
 ROWS = " rows of f:"
+HARD_ROWS = (4, 5)
+RIGHT = 0.15
+"""Chance of each row of a careless attempt to be right."""
 
 
 @dataclass(frozen=True, slots=True)
