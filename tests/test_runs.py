@@ -285,3 +285,13 @@ def test_the_environment_names_versions_and_nobody() -> None:
     text = json.dumps(found)
     for private in (str(Path.home()), os.getcwd(), sys.prefix, os.uname().nodename):
         assert private not in text
+
+
+def test_resuming_allows_another_endpoint_of_a_panels_member_too(tmp_path: Path) -> None:
+    def panel(**changed: object) -> dict[str, object]:
+        return {"type": "panel", "members": {"one": {"judge": {"type": "llm", "model": "m", **changed}}}}
+
+    RunDir.create(tmp_path, config(judge=panel()))
+    RunDir.resume(tmp_path, config(judge=panel(url="http://elsewhere/v1")))
+    with pytest.raises(RunError, match="cannot be resumed"):
+        RunDir.resume(tmp_path, config(judge=panel(samples=3, temperature=1.0)))

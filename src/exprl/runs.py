@@ -23,7 +23,7 @@ from typing import Self
 
 from pydantic import ValidationError
 
-from exprl.config import RunConfig
+from exprl.config import JUDGE_EXECUTION, RunConfig
 from exprl.disk.environment import environment
 from exprl.disk.files import (
     JsonRow,
@@ -61,13 +61,9 @@ __all__ = [
     "write_text",
 ]
 
-# How the work is carried out, not what is computed: these may differ between the parts of one run, as may all of `monitor`.
-EXECUTION_KEYS = frozenset(
-    {
-        *("output", "parallel", "unscored_limit", "policy.threads", "policy.url", "verifier.workers"),
-        *("judge.url", "judge.api_key_env", "judge.concurrency", "judge.timeout", "judge.retries", "judge.cache"),
-        *("judge.batch_timeout", "judge.price_in", "judge.price_cached", "judge.price_out", "judge.cost_limit"),
-    }
+# How the work is carried out, not what is computed: these may differ between the parts of one run.
+_EXECUTION_KEYS = frozenset(
+    {"output", "parallel", "unscored_limit", "tracker", "policy.threads", "policy.url", "verifier.workers"}
 )
 _ABSENT = object()
 
@@ -129,7 +125,7 @@ class RunDir:
         """
         stored = cls.open(path).config
         differing = _differences(stored, config)
-        if any(key not in EXECUTION_KEYS and not key.startswith("monitor.") for key in differing):
+        if not all(map(_is_execution, differing)):
             raise RunError(f"{path} cannot be resumed: it exists {_comparison(stored, config)}")
         if differing:
             write_json(Path(path) / "config.json", config.model_dump(mode="json"))
@@ -211,3 +207,10 @@ def _short(value: object) -> str:
         return f"a table of type {value['type']}" if "type" in value else "a table"
     text = "nothing" if value is _ABSENT else repr(value)
     return text if len(text) <= 40 else text[:37] + "..."
+
+
+def _is_execution(key: str) -> bool:
+    """Whether a key says how work is done and not what is computed: also all of `monitor`, and a judge's or member's calls."""
+    part, _, leaf = key.rpartition(".")
+    judge = part.split(".")[0] == "judge" and leaf in JUDGE_EXECUTION
+    return key in _EXECUTION_KEYS or key.startswith("monitor.") or judge

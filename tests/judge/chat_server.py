@@ -59,7 +59,7 @@ async def reset(request: web.Request, call: int) -> web.StreamResponse:
 
 
 class Server:
-    """What the server has seen. `models` is what it says it serves."""
+    """What the server has seen. `models` is what it says it serves, after `slow` seconds."""
 
     def __init__(self, handler: Handler, models: object = None) -> None:
         self.url = ""
@@ -67,6 +67,7 @@ class Server:
         self.bodies: list[dict[str, object]] = []
         self.keys: list[str | None] = []
         self.in_flight = self.most = self.identified = 0
+        self.slow = 0.0
 
     async def chat(self, request: web.Request) -> web.StreamResponse:
         call = len(self.bodies)
@@ -81,6 +82,7 @@ class Server:
 
     async def list_models(self, request: web.Request) -> web.Response:
         self.identified += 1
+        await asyncio.sleep(self.slow)
         return web.Response(status=404) if self.models is None else web.json_response(self.models)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -15,7 +14,6 @@ if TYPE_CHECKING:
     from exprl.config import RunConfig
     from exprl.judge import Judge
     from exprl.judge.attacks import AttackResult, Condition
-    from exprl.types import Submission
 
 __all__ = ["attack_"]
 
@@ -71,7 +69,11 @@ def attack_(
     suite = build_suite(drawn, seed=seed, per_class=per_class, growth=scope == "prefix")
     judges = _judges(settings, asked, folder)
     if dry_run:
-        _plan(settings, waiting(suite, judges, out=folder / VERDICTS, scope=scope), as_json=as_json)
+        from exprl.cli.plan import print_plan
+        from exprl.pipeline.plan import plan_judging
+
+        missing = waiting(suite, judges, out=folder / VERDICTS, scope=scope)
+        print_plan(settings, plan_judging(settings, missing), as_json=as_json)
         return
     write_jsonl(folder / "cases.jsonl", [dataclasses.asdict(case) for case in suite.cases])
     result = asyncio.run(attack(suite, judges, out=folder / VERDICTS, scope=scope))
@@ -102,20 +104,6 @@ def _judges(settings: RunConfig, conditions: tuple[Condition, ...], folder: Path
     if "none" in conditions and not needs_reference(settings.judge):
         blind = build_judge(without_reference(settings.judge), store=store)
     return {condition: blind if condition == "none" else shown for condition in conditions}
-
-
-def _plan(settings: RunConfig, submissions: Sequence[Submission], *, as_json: bool) -> None:
-    from exprl.cli.plan import print_plan
-    from exprl.judge.budget import longest_problem
-    from exprl.pipeline.plan import plan_judging
-
-    planned = plan_judging(
-        settings,
-        sum(len(submission.cuts) for submission in submissions),
-        trace_tokens=max((len(submission.text) // 2 for submission in submissions), default=0),
-        problem_tokens=longest_problem(submission.problem for submission in submissions),
-    )
-    print_plan(settings, planned, as_json=as_json)
 
 
 def _show(result: AttackResult) -> None:

@@ -71,7 +71,8 @@ def calibrate_(
         from exprl.cli.plan import print_plan
         from exprl.pipeline.plan import plan_judging
 
-        print_plan(settings, plan_judging(settings, sum(cuts for _, cuts in planned(settings, plan))), as_json=as_json)
+        missing = [submission for waiting in planned(settings, plan).values() for submission in waiting]
+        print_plan(settings, plan_judging(settings, missing), as_json=as_json)
         return
     bars = _bars(as_json)
     with bars:

@@ -31,17 +31,10 @@ def judge_(
     settings = load_config(config, overrides)
     if dry_run:
         from exprl.cli.plan import print_plan
-        from exprl.judge.budget import longest_problem
         from exprl.pipeline.plan import plan_judging
 
         waiting = waiting_submissions(settings, samples, out, scope=scope, set_name=set_name)
-        planned = plan_judging(
-            settings,
-            sum(len(submission.cuts) for submission in waiting),
-            trace_tokens=max((len(submission.text) // 2 for submission in waiting), default=0),
-            problem_tokens=longest_problem(submission.problem for submission in waiting),
-        )
-        print_plan(settings, planned, as_json=as_json)
+        print_plan(settings, plan_judging(settings, waiting), as_json=as_json)
         return
     result = judge_samples(settings, samples, out, scope=scope, set_name=set_name)
     if as_json:

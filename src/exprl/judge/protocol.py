@@ -7,7 +7,7 @@ from typing import Protocol
 
 from exprl.types import Submission, Verdict
 
-__all__ = ["RIGHT", "Judge"]
+__all__ = ["RIGHT", "Judge", "why_unscored"]
 
 RIGHT = 0.75
 """The score from which on a judge is taken to call an answer right: grade 4 of 5 (METHOD 6, calibration)."""
@@ -47,3 +47,8 @@ class Judge(Protocol):
         A closed judge may be used again.
         """
         ...
+
+
+def why_unscored(verdicts: Sequence[Verdict]) -> str | None:
+    """Why a submission lacks a score; None where every cut has one."""
+    return next((verdict.unscored for verdict in verdicts if verdict.unscored is not None), None)

@@ -210,6 +210,18 @@ class TestIdentity:
             assert [await judge.identity(), await judge.identity()] == ["", ""]
         assert server.identified == 1
 
+    async def test_a_slow_server_is_waited_for_and_a_silent_one_is_taken_not_to_say(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async with serving(models={"data": [{"id": "m"}]}) as server:
+            server.slow = 0.2
+            async with client(server.url) as judge:
+                assert await judge.identity() == "m"
+            monkeypatch.setattr("exprl.judge.http.client._IDENTIFY", 0.05)
+            async with client(server.url) as judge:
+                assert [await judge.identity(), await judge.identity()] == ["", ""]
+            assert server.identified == 2
+
     async def test_replicas_of_one_model_are_one_model_whichever_of_them_answers(self) -> None:
         models = {"data": [{"id": "m"}]}
         async with (

@@ -27,7 +27,7 @@ from functools import lru_cache
 from itertools import chain
 from typing import NamedTuple
 
-__all__ = ["Grade", "Grades", "parse_reply", "parse_scores", "scores_format", "verdict_format"]
+__all__ = ["Grade", "Grades", "parse_reply", "parse_scores", "scores_format", "stated", "verdict_format"]
 
 _LINE = re.compile(r"^[ \t>*_#`-]*score[ \t*_`]*[:=](.*)$", re.IGNORECASE | re.MULTILINE)
 _JSON = re.compile(r"\{[^{}]*\}")
@@ -99,6 +99,12 @@ def parse_scores(reply: str, count: int, *, scale: int = 5, cut_short: bool = Fa
     if len(grades) != count:
         return Grades(None, f"a score in the reply is not a whole number from 1 to {scale}")
     return Grades(grades)
+
+
+def stated(reply: str) -> tuple[str, str | None]:
+    """A reply without its reasoning and the code fence around it, and why nothing is left of it."""
+    _, text, reason = _read(reply, cut_short=False)
+    return _bare(text), reason
 
 
 def _is_grade(verdict: str, scale: int) -> bool:

@@ -15,18 +15,18 @@ What it refuses: to go on with a judge that is down. A whole batch without one s
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from collections.abc import Container, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from exprl.disk.files import append_jsonl, iter_jsonl
 from exprl.errors import UnscoredLimitError
+from exprl.judge.asking.question import digest_of
 from exprl.judge.attacks.case import AttackCase
 from exprl.judge.attacks.result import AttackResult, Outcome, summarise
 from exprl.judge.attacks.suite import Suite
 from exprl.judge.calibrate.conditions import CONDITIONS, Condition
-from exprl.judge.protocol import Judge
+from exprl.judge.protocol import Judge, why_unscored
 from exprl.types import Problem, Reference, Scope, Submission, Verdict
 
 __all__ = ["CONDITIONS", "Condition", "attack", "waiting"]
@@ -90,7 +90,7 @@ async def _judge(judge: Judge, asks: Sequence[_Ask], out: Path, tried: Container
     for start in range(0, len(asks), _BATCH):
         batch = asks[start : start + _BATCH]
         judged = await judge.score([ask.submission for ask in batch])
-        reasons = [why for verdicts in judged if (why := _why_unscored(verdicts)) is not None]
+        reasons = [why for verdicts in judged if (why := why_unscored(verdicts)) is not None]
         if len(reasons) == len(batch) and any(ask.key not in tried for ask in batch):
             raise UnscoredLimitError(
                 f"the judge gave none of {len(batch)} attacks a score ({batch[0].condition} reference); most often: "
@@ -108,10 +108,6 @@ def _row(ask: _Ask, verdicts: Sequence[Verdict]) -> dict[str, object]:
         "class": ask.case.kind,
         "verdicts": [dataclasses.asdict(verdict) for verdict in verdicts],
     }
-
-
-def _why_unscored(verdicts: Sequence[Verdict]) -> str | None:
-    return next((verdict.unscored for verdict in verdicts if verdict.unscored is not None), None)
 
 
 def _keys(out: Path) -> set[str]:
@@ -162,9 +158,4 @@ def _under(condition: Condition, suite: Suite, case: AttackCase) -> Problem | No
 def _key(judge: Judge, condition: Condition, submission: Submission) -> str:
     problem = submission.problem
     parts = [judge.name, judge.template_hash, condition, submission.scope, problem.id, problem.text, problem.domain]
-    parts += [problem.reference.digest, submission.text, *map(str, submission.cuts)]
-    digest = hashlib.sha256()
-    for part in parts:
-        data = part.encode("utf-8", "surrogatepass")
-        digest.update(f"{len(data)}:".encode() + data)
-    return digest.hexdigest()
+    return digest_of((*parts, problem.reference.digest, submission.text, *map(str, submission.cuts)))

@@ -12,26 +12,21 @@ condition's answers lack a score it stops; a later call asks for those again.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from exprl.config import JudgeConfig
+from exprl.config import JUDGE_EXECUTION, JudgeConfig
 from exprl.errors import UnscoredLimitError
-from exprl.judge.protocol import Judge
+from exprl.judge.asking.question import digest_of
+from exprl.judge.protocol import Judge, why_unscored
 from exprl.runs import append_jsonl, iter_jsonl
 from exprl.types import Submission, Usage, Verdict
 
 __all__ = ["Answer", "Asked", "ask", "judge_identity", "known_answers", "settings_of"]
 
 BATCH = 64
-_ELSEWHERE = {
-    *("url", "api_key_env", "concurrency", "timeout", "batch_timeout", "retries", "cache"),
-    *("price_in", "price_cached", "price_out", "cost_limit"),
-}
-"""Settings that say where and how fast, and change no verdict."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +43,7 @@ class Asked:
         problem = submission.problem
         cuts = ",".join(map(str, submission.cuts))
         parts = (identity, what, problem.text, problem.domain, problem.reference.digest, submission.text, cuts)
-        return Asked(what, submission, _digest((*parts, submission.scope)))
+        return Asked(what, submission, digest_of((*parts, submission.scope)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +57,7 @@ class Answer:
 
 def judge_identity(config: JudgeConfig, judge: Judge) -> str:
     """Changes whenever verdicts may: with the model, its settings, prompts or rules."""
-    return _digest((judge.name, judge.template_hash, json.dumps(settings_of(config), sort_keys=True)))
+    return digest_of((judge.name, judge.template_hash, json.dumps(settings_of(config), sort_keys=True)))
 
 
 def settings_of(config: JudgeConfig) -> dict[str, object]:
@@ -103,9 +98,9 @@ async def ask(
         for start in range(0, len(waiting), BATCH):
             batch = waiting[start : start + BATCH]
             judged = list(zip(batch, await judge.score([asked.submission for asked in batch]), strict=True))
-            missing += [why for _, verdicts in judged if (why := _why_unscored(verdicts)) is not None]
+            missing += [why for _, verdicts in judged if (why := why_unscored(verdicts)) is not None]
             over = len(missing) > limit * (start + len(batch))
-            kept = [pair for pair in judged if not over or _why_unscored(pair[1]) is None]
+            kept = [pair for pair in judged if not over or why_unscored(pair[1]) is None]
             append_jsonl(out, [row for asked, verdicts in kept for row in _rows(asked, verdicts)])
             if over:
                 raise UnscoredLimitError(
@@ -118,10 +113,6 @@ async def ask(
     finally:
         await judge.aclose()
     return answers
-
-
-def _why_unscored(verdicts: Sequence[Verdict]) -> str | None:
-    return next((verdict.unscored for verdict in verdicts if verdict.unscored is not None), None)
 
 
 def _rows(asked: Asked, verdicts: Sequence[Verdict]) -> list[dict[str, object]]:
@@ -145,13 +136,5 @@ def _without_elsewhere(settings: object) -> dict[str, object]:
     return {
         key: _without_elsewhere(value) if isinstance(value, dict) else value
         for key, value in found
-        if key not in _ELSEWHERE
+        if key not in JUDGE_EXECUTION
     }
-
-
-def _digest(parts: Iterable[str]) -> str:
-    digest = hashlib.sha256()
-    for part in parts:
-        data = part.encode("utf-8", "surrogatepass")
-        digest.update(len(data).to_bytes(8, "big") + data)
-    return digest.hexdigest()

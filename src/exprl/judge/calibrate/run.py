@@ -49,7 +49,7 @@ from exprl.judge.calibrate.page import load_template, write_page
 from exprl.judge.calibrate.process import ScoredTrace, measure_prefixes
 from exprl.judge.calibrate.words import in_words
 from exprl.runs import RunLock
-from exprl.types import Usage
+from exprl.types import Submission, Usage
 
 __all__ = ["calibrate", "planned"]
 
@@ -59,18 +59,15 @@ Progress = Callable[[str, int, int], None]
 _REASONS = 5
 
 
-def planned(config: RunConfig, plan: Calibration) -> list[tuple[str, int]]:
-    """How many cuts still have to be judged, by what they are for. Reads files and asks nobody.
+def planned(config: RunConfig, plan: Calibration) -> dict[str, list[Submission]]:
+    """What still has to be judged, by what it is for. Reads files and asks nobody.
 
     Raises:
         DataError: see `calibrate`.
     """
     material = gather(config, plan)
     known = known_answers(plan.out / "verdicts.jsonl")
-    return [
-        (job.what, sum(len(asked.submission.cuts) for asked in job.asked if asked.digest not in known))
-        for job in material.jobs
-    ]
+    return {job.what: [asked.submission for asked in job.asked if asked.digest not in known] for job in material.jobs}
 
 
 def calibrate(

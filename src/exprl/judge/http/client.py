@@ -59,7 +59,7 @@ from exprl.types import Usage
 __all__ = ["Ask", "ChatClient", "Failure", "Message", "Reply", "TokenChoice"]
 
 _CONNECT = 5.0
-_IDENTIFY = 3.0
+_IDENTIFY = 60.0  # a local server may answer nothing else while it reads a long prompt
 _LONGEST_PAUSE = 60.0
 _LARGEST_BODY = 4 << 20
 _KEEP_ALIVE = 4.0  # below the 5 s after which common servers hang up, so that no call meets a closing connection
@@ -181,14 +181,20 @@ class ChatClient:
             return self._identity or ""
 
     async def _models(self, session: aiohttp.ClientSession, url: URL) -> list[str] | None:
-        """None where the endpoint gives no answer now, [] where it does not say."""
+        """None where the endpoint is not there now, [] where it does not say.
+
+        One that is there is waited for: what is asked of it under an unknown model is kept under another key, and paid
+        for again once the model is known.
+        """
         limit = aiohttp.ClientTimeout(total=min(_IDENTIFY, self._config.timeout))
         try:
             async with session.get(url.parent.parent / "models", timeout=limit, allow_redirects=False) as response:
                 if response.status != 200:
                     return None if passes(response.status) else []
                 body = await _read(response)
-        except (TimeoutError, aiohttp.ClientError, OSError):
+        except TimeoutError:
+            return []
+        except (aiohttp.ClientError, OSError):
             return None
         return [] if body is None else model_ids(body, self._config.model)
 
