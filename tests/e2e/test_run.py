@@ -12,7 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny_run import command, exprl, files_of, summary_of, write_config, write_problems
+from tiny_run import (
+    children_of,
+    command,
+    exprl,
+    files_of,
+    rows_of,
+    summary_of,
+    wait_until_gone,
+    write_config,
+    write_problems,
+)
 
 from exprl.runs import read_jsonl
 
@@ -72,15 +82,6 @@ def test_resuming_a_finished_run_does_nothing_again(finished: Any) -> None:
 # -- kills
 
 
-def children_of(pid: int) -> list[int]:
-    """All descendants of a process (Linux)."""
-    found: list[int] = []
-    for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in map(int, task.read_text().split()):
-            found += [child, *children_of(child)]
-    return found
-
-
 def kill_when(condition: Callable[[], bool], config: Path) -> None:
     """Start or go on with a run, kill -9 its process once the condition holds, and see that its workers end as well."""
     with subprocess.Popen(command("run", config, "--resume"), stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as run:
@@ -92,21 +93,7 @@ def kill_when(condition: Callable[[], bool], config: Path) -> None:
         workers = children_of(run.pid)
         run.send_signal(signal.SIGKILL)
     assert workers
-    end = time.monotonic() + 30
-    while any(Path(f"/proc/{worker}").exists() for worker in workers):
-        assert time.monotonic() < end, "a worker outlives its run"
-        time.sleep(0.1)
-
-
-def rows_of(run: Path) -> dict[str, list[dict[str, object]]]:
-    """All that was recorded, without the clock."""
-    return {
-        str(path.relative_to(run)): [
-            {key: value for key, value in row.items() if key != "seconds"} for row in read_jsonl(path)
-        ]
-        for path in files_of(run)
-        if path.suffix == ".jsonl"
-    }
+    wait_until_gone(workers)
 
 
 @pytest.mark.slow

@@ -8,12 +8,14 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from aiohttp import web
 
+from exprl.runs import read_jsonl
 from exprl.worlds import load_problems
 from exprl.worlds.policy import Priming, prime
 
@@ -41,6 +43,8 @@ device = "cpu"
 sample_batch = 16
 [prompt]
 system = ""
+[verifier]
+timeout = 60  # on a busy machine the default runs out, and a sample that is unscored in one run differs from the other's
 [data]
 train = {{ path = "{problems}", limit = 3 }}
 evaluate.held_out = {{ path = "{problems}", offset = 3 }}
@@ -115,8 +119,42 @@ def exprl(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 
 def summary_of(config: Path) -> dict[str, object]:
+    """What a run found, without its clock: the seconds that training took are the one number that no run repeats."""
     summary: dict[str, object] = json.loads((config.parent / "runs" / "tiny" / "summary.json").read_text())
+    cost = summary["cost"]
+    assert isinstance(cost, dict)
+    for stages in cost.values():
+        for row in stages.values():
+            del row["seconds"]
     return summary
+
+
+def children_of(pid: int) -> list[int]:
+    """All descendants of a process (Linux)."""
+    found: list[int] = []
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in map(int, task.read_text().split()):
+            found += [child, *children_of(child)]
+    return found
+
+
+def wait_until_gone(processes: list[int]) -> None:
+    """Workers notice that their parent is gone; on a busy machine it takes them a while to get to it."""
+    end = time.monotonic() + 90
+    while any(Path(f"/proc/{process}").exists() for process in processes):
+        assert time.monotonic() < end, "a worker outlives its run"
+        time.sleep(0.1)
+
+
+def rows_of(run: Path) -> dict[str, list[dict[str, object]]]:
+    """All that was recorded, without the clock."""
+    return {
+        str(path.relative_to(run)): [
+            {key: value for key, value in row.items() if key != "seconds"} for row in read_jsonl(path)
+        ]
+        for path in files_of(run)
+        if path.suffix == ".jsonl"
+    }
 
 
 def files_of(run: Path) -> list[Path]:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from exprl.errors import CoverageError
 from exprl.evaluate import Counts, coverage, default_ks, paired_difference, pass_at_k
-from exprl.evaluate.intervals import clopper_pearson_upper
+from exprl.evaluate.intervals import clopper_pearson_upper, draw_weights
 
 
 def exact(n: int, c: int, k: int) -> Fraction:
@@ -231,3 +231,42 @@ def test_intervals_of_a_thousand_problems_take_about_a_second() -> None:
     start = time.perf_counter()
     coverage(counts)
     assert time.perf_counter() - start < 8
+
+
+# -- as quick as it is: problems alike are reckoned once
+
+
+@given(st.data())
+def test_problems_that_are_alike_get_what_each_would_get_alone(data: st.DataObject) -> None:
+    n = np.array(data.draw(st.lists(st.integers(4, 9), min_size=1, max_size=30)))
+    c = np.array([data.draw(st.integers(0, total)) for total in n.tolist()])
+    alone = [[1 - math.comb(a - b, k) / math.comb(a, k) for k in (1, 2, 4)] for a, b in zip(n, c, strict=True)]
+    np.testing.assert_allclose(pass_at_k(n, c, [1, 2, 4]), alone, rtol=0, atol=1e-12)
+
+
+def test_the_bootstrap_over_kinds_is_the_bootstrap_over_problems() -> None:
+    """The loop over problems, given what was drawn, has the same intervals to 1e-12."""
+    c = np.random.default_rng(4).integers(0, 17, size=200)
+    result = coverage(Counts.of(16, c), [1, 4], bootstrap=100)
+    _, first_U, sizes_U = np.unique(c, return_index=True, return_counts=True)
+    drawn_BU = draw_weights(1, sizes_U, 100, 0).problems_BU.astype(int)
+    for k in (1, 4):
+        each = [1 - math.comb(16 - right, k) / math.comb(16, k) for right in c.tolist()]
+        means = [np.mean([each[i] for i in np.repeat(first_U, row_U)]) for row_U in drawn_BU]
+        ends = (result.at(k).low, result.at(k).high)
+        assert ends == pytest.approx((np.percentile(means, 2.5), np.percentile(means, 97.5)), abs=1e-12)
+        assert {len(np.repeat(first_U, row_U)) for row_U in drawn_BU} == {200}
+
+
+def test_seeds_of_two_arms_are_resampled_apart_and_those_of_one_arm_together() -> None:
+    generator = np.random.default_rng(5)
+    before = generator.integers(2, 8, size=(3, 80)) + np.array([[-2], [0], [2]])
+    after = before + 3  # each seed gains as much: linked, seeds add nothing
+    counts = [Counts.of(np.full((3, 80), 16), correct) for correct in (after, before)]
+    linked = paired_difference(*counts, 1, linked=True)
+    apart = paired_difference(*counts, 1)
+    assert linked.value == apart.value == pytest.approx(3 / 16)
+    assert linked.high - linked.low == pytest.approx(0, abs=1e-9)
+    assert apart.high - apart.low > 0.1
+    with pytest.raises(CoverageError, match="linked seeds come in pairs, got 3 and 1"):
+        paired_difference(counts[0], Counts.of(16, before[0]), 1, linked=True)

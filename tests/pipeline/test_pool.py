@@ -140,7 +140,10 @@ def test_an_interrupt_does_not_wait_for_the_jobs(tmp_path: Path, monkeypatch: py
 
 ORPHAN = """
 import os, subprocess, sys, time
-worker = "import time; from exprl.pipeline.jobs import watch_parent as w; w(); print('watching', flush=True); time.sleep(300)"
+worker = (
+    "import os, time; from exprl.pipeline.parent import watch_parent; watch_parent(os.getppid()); "
+    "print('watching', flush=True); time.sleep(300)"
+)
 child = subprocess.Popen([sys.executable, "-c", worker])
 print(child.pid, flush=True)
 time.sleep(60)
@@ -157,3 +160,13 @@ def test_a_worker_ends_when_its_parent_is_gone() -> None:
         # The worker holds the other end of the pipe: it closes when the worker ends, long before it would by itself.
         assert parent.stdout.read() == ""
         assert time.monotonic() - began < 200
+
+
+def test_a_worker_whose_parent_was_gone_before_it_began_to_watch_ends_as_well() -> None:
+    """As when a run is killed while its workers are still starting: they have another parent by then."""
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    code = f"import time; from exprl.pipeline.parent import watch_parent; watch_parent({gone.pid}); time.sleep(300)"
+    began = time.monotonic()
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 1
+    assert time.monotonic() - began < 200

@@ -20,9 +20,11 @@ from exprl.report.page import MAX_BYTES
 
 SECTIONS = [
     "happened",
+    "comparison",
     "headline",
     "coverage",
     "training",
+    "diversity",
     "alarms",
     "unlocked",
     "reading",

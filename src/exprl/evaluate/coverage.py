@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +30,7 @@ from exprl.evaluate.intervals import (
     Floats,
     Interval,
     draw_weights,
+    other_seeds,
     percentiles,
     replicate_means,
     widened,
@@ -60,7 +61,10 @@ def pass_at_k(n: npt.ArrayLike, c: npt.ArrayLike, k: npt.ArrayLike) -> Floats:
             f"pass@k needs 1 <= k <= n, got k={k_.min() if k_.min() < 1 else k_.max()} with n={n_.min()}; "
             "draw more samples or ask for a smaller k"
         )
-    return _estimate(n_.reshape(n_.shape + (1,) * k_.ndim), c_.reshape(n_.shape + (1,) * k_.ndim), k_)
+    kinds = _kinds(n_.reshape(1, -1), c_.reshape(1, -1))
+    n_U, c_U = n_.reshape(-1)[kinds.first_U], c_.reshape(-1)[kinds.first_U]
+    values_UK = _estimate(n_U[:, None], c_U[:, None], k_.reshape(1, -1))
+    return values_UK[kinds.kind_P].reshape(n_.shape + k_.shape)
 
 
 def default_ks(n: int) -> list[int]:
@@ -143,10 +147,18 @@ class Counts:
             raise CoverageError(
                 f"pass@{k} of {self.n_SP.max()} samples a problem does not exist; draw at least {k}, or lower k"
             )
-        scored_SP = self.n_SP - self.unscored_SP
         # The estimator is for k <= n; where too few were scored it is given k samples, and its value thrown away.
-        values_SP = _estimate(np.maximum(scored_SP, k), self.correct_SP, np.int64(k))
-        return np.where(scored_SP >= k, values_SP, np.nan)
+        values_SP = _estimate(np.maximum(self.scored_SP, k), self.correct_SP, np.int64(k))
+        return np.where(self.scored_SP >= k, values_SP, np.nan)
+
+    @property
+    def scored_SP(self) -> Ints:
+        """(S,P) samples with a verdict."""
+        return self.n_SP - self.unscored_SP
+
+    def of_problems(self, at_U: Ints) -> Counts:
+        """The counts of some problems, by their places."""
+        return Counts(self.n_SP[:, at_U], self.correct_SP[:, at_U], self.unscored_SP[:, at_U])
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,46 +198,83 @@ def coverage(
     """
     ks = default_ks(int(counts.n_SP.max())) if ks is None else list(ks)
     seeds, total = counts.n_SP.shape
-    weights = draw_weights(seeds, total, bootstrap, seed)
+    kinds = _kinds(counts.n_SP, counts.unscored_SP, counts.correct_SP)
+    weights = draw_weights(seeds, kinds.sizes_U, bootstrap, seed)
+    alike = counts.of_problems(kinds.first_U)
     intervals, problems = [], []
     for k in ks:
-        values_SP = counts.pass_at(k)
+        values_SU = alike.pass_at(k)
+        values_SP = values_SU[:, kinds.kind_P]
         counted = int((~np.isnan(values_SP)).any(axis=0).sum())
         problems.append(counted)
         if counted == 0:
             intervals.append(Interval(np.nan, np.nan, np.nan))
             continue
-        low, high = percentiles(replicate_means(values_SP, weights), level)
+        low, high = percentiles(replicate_means(values_SU, weights), level)
         intervals.append(widened(float(np.nanmean(values_SP)), low, high, values_SP, level))
     excluded = tuple(total - counted for counted in problems)
     return Coverage(tuple(ks), tuple(intervals), tuple(problems), excluded, level)
 
 
 def paired_difference(
-    a: Counts, b: Counts, k: int, *, bootstrap: int = 2000, level: float = 0.95, seed: int = 0
+    a: Counts, b: Counts, k: int, *, bootstrap: int = 2000, level: float = 0.95, seed: int = 0, linked: bool = False
 ) -> Interval:
     """pass@k of `a` minus that of `b` on the same problems, which are resampled together.
 
-    Problems that lack k scored samples on either side are left out. Seeds, where there are several, are averaged per
-    problem and side before. Few differing problems widen the interval as in `intervals`.
+    Problems that lack k scored samples on either side are left out. Seeds, where there are several, are resampled as
+    well: each side's by itself, for two arms were trained apart; `linked` draws those of both sides together (the same
+    seeds before and after a stage, in the same order). Few differing problems widen the interval as in `intervals`.
 
     Raises:
-        CoverageError: different numbers of problems, k too large, or no problem left.
+        CoverageError: different numbers of problems, k too large, no problem left, or `linked` seeds that differ in number.
     """
     if a.n_SP.shape[1] != b.n_SP.shape[1]:
         raise CoverageError(f"a pair needs the same problems, got {a.n_SP.shape[1]} and {b.n_SP.shape[1]}")
-    difference_P = _over_seeds(a.pass_at(k)) - _over_seeds(b.pass_at(k))
-    difference_P = difference_P[~np.isnan(difference_P)]
-    if difference_P.size == 0:
+    if linked and len(a.n_SP) != len(b.n_SP):
+        raise CoverageError(f"linked seeds come in pairs, got {len(a.n_SP)} and {len(b.n_SP)}; compare them unlinked")
+    one_SP, other_SP = a.pass_at(k), b.pass_at(k)
+    kept_P = (~np.isnan(one_SP)).any(axis=0) & (~np.isnan(other_SP)).any(axis=0)
+    if not kept_P.any():
         raise CoverageError(f"no problem has {k} scored samples on both sides; lower k")
-    weights = draw_weights(1, difference_P.size, bootstrap, seed)
-    low, high = percentiles(replicate_means(difference_P[None, :], weights), level)
-    return widened_difference(float(difference_P.mean()), low, high, difference_P, level)
+    one_SP, other_SP = one_SP[:, kept_P], other_SP[:, kept_P]
+    kinds = _kinds(*(rows for counts in (a, b) for rows in (counts.scored_SP[:, kept_P], counts.correct_SP[:, kept_P])))
+    weights = draw_weights(len(one_SP), kinds.sizes_U, bootstrap, seed)
+    apart = weights if linked else other_seeds(weights, len(other_SP), seed)
+    replicates_B = replicate_means(one_SP[:, kinds.first_U], weights) - replicate_means(
+        other_SP[:, kinds.first_U], apart
+    )
+    low, high = percentiles(replicates_B, level)
+    value = float(np.nanmean(one_SP) - np.nanmean(other_SP)) + 0.0
+    return widened_difference(value, low, high, _over_seeds(one_SP) - _over_seeds(other_SP), level)
 
 
 def _over_seeds(values_SP: Floats) -> Floats:
     counted_P = (~np.isnan(values_SP)).sum(axis=0)
     return np.where(counted_P > 0, np.nansum(values_SP, axis=0) / np.maximum(counted_P, 1), np.nan)
+
+
+class _Kinds(NamedTuple):
+    """Problems that are alike: (U,) one of each kind, (P,) the kind of each problem, (U,) how many there are."""
+
+    first_U: Ints
+    kind_P: Ints
+    sizes_U: Ints
+
+
+def _kinds(*rows: Ints) -> _Kinds:
+    """Kinds of columns that agree in all the rows, each (S,P)."""
+    code_P = np.zeros(rows[0].shape[1], dtype=np.int64)
+    for row_P in (row_P for rows_SP in rows for row_P in rows_SP):
+        row_P = row_P - row_P.min(initial=np.iinfo(np.int64).max)
+        code_P = code_P * (int(row_P.max(initial=0)) + 1) + row_P
+        if int(code_P.max(initial=0)) > 4 * code_P.size:
+            code_P = np.unique(code_P, return_inverse=True)[1].reshape(-1)  # dense again, so that nothing overflows
+    sizes = np.bincount(code_P)
+    places = np.flatnonzero(sizes)
+    of_code, one_of = np.zeros(len(sizes), dtype=np.int64), np.zeros(len(sizes), dtype=np.int64)
+    of_code[places] = np.arange(len(places))
+    one_of[code_P] = np.arange(code_P.size)
+    return _Kinds(one_of[places], of_code[code_P], sizes[places])
 
 
 def _estimate(n: Ints, c: Ints, k: Ints | np.int64) -> Floats:

@@ -27,6 +27,7 @@ __all__ = [
     "Weights",
     "clopper_pearson_upper",
     "draw_weights",
+    "other_seeds",
     "percentiles",
     "replicate_means",
     "widened",
@@ -47,34 +48,48 @@ class Interval(NamedTuple):
 
 
 class Weights(NamedTuple):
-    """How often each replicate drew each problem (B,P) and each seed (B,S)."""
+    """How often each replicate drew each kind of problem (B,U) and each seed (B,S)."""
 
-    problems_BP: Floats
+    problems_BU: Floats
     seeds_BS: Floats
 
 
-def draw_weights(seeds: int, problems: int, replicates: int, seed: int) -> Weights:
-    """Draw the weights once; every k, and both sides of a pair, share them."""
+def draw_weights(seeds: int, alike_U: npt.ArrayLike, replicates: int, seed: int) -> Weights:
+    """Draw the weights once; every k, and both sides of a pair, share them.
+
+    Args:
+        alike_U: (U,) how many problems there are of each kind. Problems with the same counts have the same value, so
+            that how often each *kind* is drawn is all that a mean needs, and kinds are far fewer than problems.
+    """
     generator = np.random.default_rng(seed)
-    problems_BP = generator.multinomial(problems, np.full(problems, 1 / problems), size=replicates)
+    sizes_U = np.asarray(alike_U, dtype=np.int64)
+    problems = int(sizes_U.sum())
+    problems_BU = generator.multinomial(problems, sizes_U / problems, size=replicates)
     seeds_BS = generator.multinomial(seeds, np.full(seeds, 1 / seeds), size=replicates)
-    return Weights(problems_BP.astype(np.float64), seeds_BS.astype(np.float64))
+    return Weights(problems_BU.astype(np.float64), seeds_BS.astype(np.float64))
 
 
-def replicate_means(values_SP: Floats, weights: Weights) -> Floats:
-    """(B,) weighted means of values; NaN cells (a problem not counted for a seed) are left out, as is their weight.
+def other_seeds(weights: Weights, seeds: int, seed: int) -> Weights:
+    """The same draws of problems with seeds of training drawn anew: the other side of a pair was trained by itself."""
+    generator = np.random.default_rng([seed, 1])
+    drawn_BS = generator.multinomial(seeds, np.full(seeds, 1 / seeds), size=len(weights.problems_BU))
+    return Weights(weights.problems_BU, drawn_BS.astype(np.float64))
+
+
+def replicate_means(values_SU: Floats, weights: Weights) -> Floats:
+    """(B,) weighted means of values; NaN cells (problems not counted for a seed) are left out, as is their weight.
 
     A replicate that drew no counted cell is NaN.
     """
-    counted_SP = ~np.isnan(values_SP)
-    total_B = _weighted_sums(np.where(counted_SP, values_SP, 0.0), weights)
-    weight_B = _weighted_sums(counted_SP.astype(np.float64), weights)
+    counted_SU = ~np.isnan(values_SU)
+    total_B = _weighted_sums(np.where(counted_SU, values_SU, 0.0), weights)
+    weight_B = _weighted_sums(counted_SU.astype(np.float64), weights)
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(weight_B > 0, total_B / weight_B, np.nan)
 
 
-def _weighted_sums(values_SP: Floats, weights: Weights) -> Floats:
-    sums_B: Floats = ((weights.seeds_BS @ values_SP) * weights.problems_BP).sum(axis=1)
+def _weighted_sums(values_SU: Floats, weights: Weights) -> Floats:
+    sums_B: Floats = ((weights.seeds_BS @ values_SU) * weights.problems_BU).sum(axis=1)
     return sums_B
 
 

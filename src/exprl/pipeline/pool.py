@@ -8,13 +8,15 @@ running finish, then is raised. An interrupt (Ctrl-C) ends the workers at once: 
 from __future__ import annotations
 
 import multiprocessing
+import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 
 from exprl.errors import RunError
-from exprl.pipeline.jobs import Job, run_job, watch_parent
+from exprl.pipeline.jobs import Job, run_job
+from exprl.pipeline.parent import watch_parent
 
 __all__ = ["run_jobs"]
 
@@ -40,7 +42,9 @@ def run_jobs(
         return
     context = multiprocessing.get_context("spawn")
     with (
-        ProcessPoolExecutor(min(parallel, total), mp_context=context, initializer=watch_parent) as pool,
+        ProcessPoolExecutor(
+            min(parallel, total), mp_context=context, initializer=watch_parent, initargs=(os.getpid(),)
+        ) as pool,
         _ended_by_interrupt(),
     ):
         running: dict[Future[Job], list[Job]] = {}

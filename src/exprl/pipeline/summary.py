@@ -3,34 +3,52 @@
     {"arms": {name: {"stage1": {set: {"pass@1": {"value", "low", "high"}, ...}}, "stage2": {...}}}, "seeds", "versions", ...}
 
 "base" is the policy before training, under "stage1". Intervals are bootstrap over problems, and over seeds where there are
-several. What is not there yet is left out, so the summary of an unfinished run is the summary of what is finished.
+several. What is not there yet is left out, so the summary of an unfinished run is the summary of what is finished. Arms
+against each other, and what they cost: `exprl.pipeline.comparison`. "diversity" is {arm: {stage: {set: {measure: {"value",
+"low", "high", "problems"}}}}}, with the measures of `exprl.evaluate.diversity`; "domains" splits sets of several
+(`exprl.pipeline.domains`). "seconds" are the only clock in it.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
 
 from exprl.config import RunConfig
 from exprl.data import tally
 from exprl.evaluate.coverage import Counts, coverage, paired_difference
+from exprl.evaluate.diversity import diversity, mean_over_problems
+from exprl.evaluate.intervals import Floats
+from exprl.pipeline.comparison import control, costs, differences, orderings
+from exprl.pipeline.domains import by_domain
 from exprl.pipeline.jobs import evaluation_sets
 from exprl.runs import RunDir, is_done, read_json, read_jsonl, write_json
 
-__all__ = ["write_summary"]
+__all__ = ["Measured", "Numbers", "Place", "measure", "numbers", "write_summary"]
 
 Numbers = dict[str, object]
+Place = tuple[str, str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One policy on one set over all finished seeds: counts, and the measures of diversity, each (S,P)."""
+
+    counts: Counts
+    diversity: dict[str, Floats]
 
 
 def write_summary(run: RunDir) -> Numbers:
     """Compute and write summary.json; returns what it holds."""
     config = run.config
     ids: dict[str, list[str]] = {}
+    domains: dict[str, list[str]] = {}
     for row in read_jsonl(run.problems):
         ids.setdefault(str(row["set"]), []).append(str(row["id"]))
-    counted = _all_counts(run, ids)
-    arms: dict[str, dict[str, dict[str, Numbers]]] = {}
-    for (arm, stage, name), counts in counted.items():
-        arms.setdefault(arm, {}).setdefault(stage, {})[name] = _numbers(config, counts)
+        domains.setdefault(str(row["set"]), []).append(str(row["domain"]))
+    measured = measure(run, ids)
     environment = read_json(run.path / "environment.json")
     summary: Numbers = {
         "name": config.name,
@@ -41,33 +59,71 @@ def write_summary(run: RunDir) -> Numbers:
         "filter": _filter_tallies(run),
         "credit": {arm: _credit(config, arm) for arm in config.arms},
         "versions": environment["packages"],
-        "arms": arms,
-        "stage2_minus_stage1": _amplified(config, counted),
+        **numbers(config, measured),
+        "domains": by_domain(config, {place: found.counts for place, found in measured.items()}, domains),
+        "cost": costs(run),
     }
     write_json(run.summary, summary)
     return summary
 
 
-def _all_counts(run: RunDir, ids: dict[str, list[str]]) -> dict[tuple[str, str, str], Counts]:
-    counted: dict[tuple[str, str, str], Counts] = {}
+def numbers(config: RunConfig, measured: dict[Place, Measured]) -> Numbers:
+    """What the samples say: pass@k, Stage II minus Stage I, arms against each other, diversity."""
+    counted = {place: found.counts for place, found in measured.items()}
+    compared = differences(config, counted)
+    return {
+        "arms": _by_place({place: _numbers(config, counts) for place, counts in counted.items()}),
+        "stage2_minus_stage1": _amplified(config, counted),
+        "control": control(config),
+        "differences": compared,
+        "orderings": orderings(config, compared),
+        "diversity": _by_place({place: _diversity(config, found) for place, found in measured.items()}),
+    }
+
+
+def measure(run: RunDir, ids: dict[str, list[str]]) -> dict[Place, Measured]:
+    """Every policy of a run on the sets of `ids`, as far as it was evaluated."""
+    found: dict[Place, Measured] = {}
     for name in evaluation_sets(run.config):
         if name not in ids:
             continue
-        if (counts := _counts([run.base(name).path], ids[name])) is not None:
-            counted["base", "stage1", name] = counts
+        if (measured := _measured([run.base(name).path], ids[name])) is not None:
+            found["base", "stage1", name] = measured
         for arm in run.config.arms:
             for stage in ("stage1", "stage2"):
                 folders = [run.stage(arm, seed, stage).evaluation(name).path for seed in run.config.seeds]
-                if (counts := _counts(folders, ids[name])) is not None:
-                    counted[arm, stage, name] = counts
-    return counted
+                if (measured := _measured(folders, ids[name])) is not None:
+                    found[arm, stage, name] = measured
+    return found
 
 
-def _counts(folders: list[Path], ids: list[str]) -> Counts | None:
-    """Counts of all seeds that are finished; None where none is."""
+def _measured(folders: list[Path], ids: list[str]) -> Measured | None:
+    """All seeds that are finished; None where none is."""
     finished = [folder for folder in folders if is_done(folder)]
-    counts = [Counts.of_rows(read_jsonl(folder / "samples.jsonl"), ids) for folder in finished]
-    return Counts.of_seeds(counts) if counts else None
+    if not finished:
+        return None
+    counts, various = [], []
+    for folder in finished:
+        rows = read_jsonl(folder / "samples.jsonl")
+        counts.append(Counts.of_rows(rows, ids))
+        various.append(diversity(rows, ids))
+    return Measured(Counts.of_seeds(counts), {key: np.stack([seed[key] for seed in various]) for key in various[0]})
+
+
+def _by_place(values: dict[Place, Numbers]) -> dict[str, dict[str, dict[str, Numbers]]]:
+    arms: dict[str, dict[str, dict[str, Numbers]]] = {}
+    for (arm, stage, name), found in values.items():
+        arms.setdefault(arm, {}).setdefault(stage, {})[name] = found
+    return arms
+
+
+def _diversity(config: RunConfig, found: Measured) -> Numbers:
+    various: Numbers = {}
+    for key, values_SP in found.diversity.items():
+        interval = mean_over_problems(values_SP, bootstrap=config.evaluate.bootstrap, level=config.evaluate.level)
+        ends = {name: None if np.isnan(end) else end for name, end in interval._asdict().items()}
+        various[key] = {**ends, "problems": int((~np.isnan(values_SP)).any(axis=0).sum())}
+    return various
 
 
 def _numbers(config: RunConfig, counts: Counts) -> Numbers:
@@ -76,8 +132,8 @@ def _numbers(config: RunConfig, counts: Counts) -> Numbers:
     return {**result.summary(), "seeds": int(counts.n_SP.shape[0]), "unscored": unscored}
 
 
-def _amplified(config: RunConfig, counted: dict[tuple[str, str, str], Counts]) -> Numbers:
-    """pass@1 after Stage II minus after Stage I, paired by problem."""
+def _amplified(config: RunConfig, counted: dict[Place, Counts]) -> Numbers:
+    """pass@1 after Stage II minus after Stage I, paired by problem and, where all are there, by seed."""
     return {
         arm: {
             name: paired_difference(
@@ -86,6 +142,7 @@ def _amplified(config: RunConfig, counted: dict[tuple[str, str, str], Counts]) -
                 1,
                 bootstrap=config.evaluate.bootstrap,
                 level=config.evaluate.level,
+                linked=len(counts.n_SP) == len(counted[arm, "stage1", name].n_SP),
             )._asdict()
             for (other, stage, name), counts in counted.items()
             if (other, stage) == (arm, "stage2") and (arm, "stage1", name) in counted
@@ -105,6 +162,11 @@ def _credit(config: RunConfig, arm: str) -> str:
     """How the arm gives credit, in words."""
     method = config.arms[arm]
     if method.type != "process":
-        return {"outcome": "judge score of the whole trace", "sparse": "right final answer"}[method.type]
+        return {
+            "outcome": "judge score of the whole trace",
+            "sparse": "right final answer",
+            "self_distill": "token by token, from the initial policy shown the reference",
+            "sft": "none: fine-tuned on the reference solutions, without rollouts",
+        }[method.type]
     credit = f"{method.credit} of {method.scope} scores"
     return credit if method.outcome_weight == 0 else f"{credit} + {method.outcome_weight:g} x outcome credit"

@@ -8,6 +8,8 @@ network, no script and no server. Importing this package costs no jinja2; writin
     findings        what happened in words; what counts as a difference
     cautions        what is missing, and what weakens the numbers
     alarms          what the monitor warned of, and what it watched
+    comparison      arms against each other, and against the paper's orderings
+    various         diversity of answers and of ways to them
     tables, costs   numbers in rows
     scales, charts  axes and SVG
     curves, unlocked  what is drawn

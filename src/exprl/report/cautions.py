@@ -48,7 +48,7 @@ def _intervals(record: Record) -> Iterator[str]:
     if len(record.seeds) == 1:
         yield "One seed: intervals cover the choice of problems; nothing says how far another seed would differ."
     elif record.seeds:
-        yield f"{len(record.seeds)} seeds: how far they differ shows in the thin lines."
+        yield f"{len(record.seeds)} seeds: few to resample, so intervals say little of how far another seed would differ."
 
 
 def _base_not_zero(record: Record) -> Iterator[str]:

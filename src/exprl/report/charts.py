@@ -198,6 +198,9 @@ def _marker(x: float, y: float, colour: int, css: str) -> str:
         "M-3 -3H3V3H-3Z",
         "M0-4L4 3.2H-4Z",
         "M0-4.4L4.4 0L0 4.4L-4.4 0Z",
+        "M0 4L4-3.2H-4Z",
+        "M-1.4-4.2H1.4V-1.4H4.2V1.4H1.4V4.2H-1.4V1.4H-4.2V-1.4H-1.4Z",
+        "M-2-4H2L4.2 0L2 4H-2L-4.2 0Z",
     )
     return f'<path class="dot {css}" transform="translate({x:.1f} {y:.1f})" d="{shapes[colour % len(shapes)]}"/>'
 

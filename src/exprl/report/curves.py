@@ -1,8 +1,9 @@
 """Which curves the report draws: coverage by set and stage, training by quantity.
 
 pass@k: the bold line and its band are `summary.json`'s; thin lines are single seeds, by the unbiased estimator over
-their own samples. In the Stage II panel an arm's Stage I stands dotted behind. Training: the bold line is the mean
-over seeds, thin lines are the seeds, Stage II follows Stage I on one axis of steps. Curves keep at most 400 points.
+their own samples. In the Stage II panel an arm's Stage I stands dotted behind. Training: the bold line is the mean over
+seeds, its band reaches from the lowest seed to the highest, Stage II follows Stage I on one axis of steps. Curves keep
+at most 400 points.
 
 What is not there is named, not drawn: a quantity without values comes back in `absent`.
 
@@ -12,11 +13,11 @@ What is not there is named, not drawn: a quantity without values comes back in `
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from exprl.evaluate.coverage import pass_at_k
-from exprl.report.charts import Frame, Series, Svg, Weight, line_chart
+from exprl.report.charts import Frame, Series, Svg, line_chart
 from exprl.report.read import STAGES, Record, Stage
 from exprl.report.rows import number
 from exprl.report.scales import MAX_POINTS, Axis, thin_out
@@ -28,7 +29,7 @@ Curve = dict[float, float | None]
 QUANTITIES = (
     ("reward", "Reward", "mean reward that trained"),
     ("correct", "Right answers", "share of rollouts"),
-    ("unlocked", "Unlocked prompts", "share of training problems"),
+    ("unlocked", "Unlocked problems", "share solved at least once"),
     ("entropy", "Token entropy", "nats"),
     ("tokens", "Response length", "tokens"),
     ("truncated", "Truncated", "share of rollouts"),
@@ -116,7 +117,7 @@ def _training_chart(record: Record, key: str, title: str, unit: str) -> Chart | 
     ends = {stage: _last_step(record, stage) for stage in STAGES}
     series = [s for arm in record.arms for stage in STAGES
               for s in _arm_series(record, arm, stage, key, ends["stage1"] or 0.0)]  # fmt: skip
-    values = [y for s in series for y in s.ys if y is not None]
+    values = [y for s in series for y in (*s.ys, *s.lows, *s.highs) if y is not None]
     if not values:
         return None
     share = unit.startswith("share")
@@ -144,11 +145,10 @@ def _arm_series(record: Record, arm: str, stage: str, key: str, start: float) ->
     shift = start if stage == "stage2" else 0.0
     curves = [_curve(run, key) for run in runs]
     colour, limit = colours(record)[arm], _points(record)
-    for curve in curves if len(curves) > 1 else []:
-        yield _drawn(arm, colour, curve, shift, "thin", limit)
-    mean = _mean_curve(curves)
+    mean = _over_seeds(curves, lambda known: sum(known) / len(known))
     if any(value is not None for value in mean.values()):
-        yield _drawn(arm, colour, mean, shift, "bold", limit)
+        ends = [_over_seeds(curves, end) for end in (min, max)] if len(curves) > 1 else []
+        yield _drawn(arm, colour, mean, ends, shift, limit)
 
 
 def _points(record: Record) -> int:
@@ -157,21 +157,23 @@ def _points(record: Record) -> int:
     return min(MAX_POINTS, max(50, 12_000 // max(1, lines)))
 
 
-def _mean_curve(curves: Sequence[Curve]) -> Curve:
-    mean: Curve = {}
+def _over_seeds(curves: Sequence[Curve], of: Callable[[list[float]], float]) -> Curve:
+    found: Curve = {}
     for step in sorted({step for curve in curves for step in curve}):
         known = [value for curve in curves if (value := curve.get(step)) is not None]
-        mean[step] = sum(known) / len(known) if known else None
-    return mean
+        found[step] = of(known) if known else None
+    return found
 
 
 def _curve(run: Stage, key: str) -> Curve:
     return {number(row, "step") or 0.0: number(row, key) for row in run.metrics}
 
 
-def _drawn(arm: str, colour: int, curve: Curve, shift: float, weight: Weight, limit: int) -> Series:
-    xs, ys = thin_out([step + shift for step in curve], [*curve.values()], limit)
-    return Series(arm, colour, xs, ys, weight=weight)
+def _drawn(arm: str, colour: int, curve: Curve, ends: Sequence[Curve], shift: float, limit: int) -> Series:
+    steps = [step + shift for step in curve]
+    xs, ys = thin_out(steps, [*curve.values()], limit)
+    lows, highs = (thin_out(steps, [*end.values()], limit)[1] for end in ends) if ends else ([], [])
+    return Series(arm, colour, xs, ys, lows, highs)
 
 
 def _ceiling(top: float, most: float | None) -> float:

@@ -1,7 +1,8 @@
 """What happened, in sentences computed from the numbers.
 
-A difference is claimed only where intervals do not overlap; touching or overlapping intervals are "no difference", and
-a missing interval is "not comparable". The sentences say how many problems were solved in how many tries (counted from
+A difference is claimed only where the interval of the paired difference leaves out 0; where `summary.json` has no such
+interval, where those of the two numbers do not overlap. Everything else is "no difference", and a missing interval is "not
+comparable". The sentences say how many problems were solved in how many tries (counted from
 the samples, a number a seed) and pass@k (from `summary.json`): for Stage I at the largest k, which is coverage, for
 Stage II at k = 1, which is the headline. Arms of which the same can be said share a sentence.
 
@@ -18,7 +19,7 @@ from typing import Literal
 from exprl.report.read import STAGES, Estimate, Record
 from exprl.report.tally import Tally
 
-__all__ = ["baseline", "compare", "findings", "interval", "join", "share"]
+__all__ = ["against", "baseline", "compare", "findings", "interval", "join", "share", "word"]
 
 Comparison = Literal["above", "below", "no difference", "not comparable"]
 
@@ -32,6 +33,23 @@ def compare(one: Estimate | None, other: Estimate | None) -> Comparison:
     if one.low > other.high:
         return "above"
     return "below" if one.high < other.low else "no difference"
+
+
+def word(difference: Estimate | None) -> Comparison:
+    """What a paired difference says: above or below only if its interval leaves out 0."""
+    if difference is None or difference.low is None or difference.high is None:
+        return "not comparable"
+    if difference.low > 0:
+        return "above"
+    return "below" if difference.high < 0 else "no difference"
+
+
+def against(record: Record, stage: str, set_: str, k: int, arm: str, other: str) -> Comparison:
+    """Whether an arm lies above another at pass@k: by the paired difference, or by intervals where there is none."""
+    if (paired := record.difference(stage, set_, k, arm, other)) is not None:
+        return word(paired)
+    mine, theirs = (record.coverage(name, "stage1" if name == "base" else stage, set_) for name in (arm, other))
+    return compare(mine.get(k), theirs.get(k))
 
 
 def baseline(record: Record) -> str:
@@ -106,11 +124,13 @@ def _results(record: Record, arm: str, set_: str, stage: str) -> Iterator[tuple[
         return
     k = max(mine) if stage == "stage1" else 1
     if stage == "stage1":
-        yield "base", compare(mine.get(k), record.coverage("base", "stage1", set_).get(k))
+        yield "base", against(record, stage, set_, k, arm, "base")
+    elif record.differences:
+        yield "its own Stage I", word(record.gain(arm, set_))
     else:
         yield "its own Stage I", compare(mine.get(k), record.coverage(arm, "stage1", set_).get(k))
     if other not in (arm, "base"):
-        yield other, compare(mine.get(k), record.coverage(other, stage, set_).get(k))
+        yield other, against(record, stage, set_, k, arm, other)
 
 
 def _stage1(record: Record, arm: str, set_: str) -> str:
@@ -128,13 +148,12 @@ def _stage2(record: Record, arm: str, set_: str) -> str:
 
 def _between(record: Record, set_: str) -> Iterator[str]:
     """The ExpRL arms against each other, two by two, at the last stage that all of them have."""
-    arms = [arm for arm in record.arms if record.method(arm) != "sparse"]
+    arms = [arm for arm in record.arms if record.judged(arm)]
     stages = [stage for stage in STAGES if arms and all(record.coverage(arm, stage, set_) for arm in arms)]
     if not stages or not 2 <= len(arms) <= 3:
         return
-    ones = {arm: record.coverage(arm, stages[-1], set_).get(1) for arm in arms}
     for one, other in combinations(arms, 2):
-        yield f"{_pair(one, other, compare(ones[one], ones[other]))} at pass@1 after {STAGES[stages[-1]]}."
+        yield f"{_pair(one, other, against(record, stages[-1], set_, 1, one, other))} at pass@1 after {STAGES[stages[-1]]}."
 
 
 def _pair(one: str, other: str, result: Comparison) -> str:

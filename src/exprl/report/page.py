@@ -29,8 +29,10 @@ from exprl.errors import EngineError
 from exprl.report.alarms import alarms
 from exprl.report.cautions import cautions, missing_parts
 from exprl.report.charts import Svg, swatch
+from exprl.report.comparison import compared
 from exprl.report.costs import costs
 from exprl.report.curves import colours, coverage, training
+from exprl.report.domains import by_domain
 from exprl.report.evaluator import evaluator_side
 from exprl.report.findings import findings
 from exprl.report.read import Record, read_run
@@ -38,13 +40,14 @@ from exprl.report.rooms import rooms
 from exprl.report.rows import Row, child, number, string
 from exprl.report.tables import full, headline
 from exprl.report.unlocked import unlocked
+from exprl.report.various import COLUMNS, various
 from exprl.report.visible import visible
 from exprl.runs import write_text
 
 if TYPE_CHECKING:
     import jinja2
 
-__all__ = ["MAX_BYTES", "write_report"]
+__all__ = ["MAX_BYTES", "write_page", "write_report"]
 
 MAX_BYTES = 3_000_000
 # (rollouts on show over all rooms, characters of text a rollout), tried in turn.
@@ -67,14 +70,18 @@ def write_report(run_dir: Path) -> Path:
         EngineError: jinja2 is not installed.
         RunError: `run_dir` is not a run directory, one of its files is damaged, or the disk is full.
     """
+    _template()
+    return write_page(read_run(run_dir), run_dir / "report.html")
+
+
+def write_page(record: Record, path: Path, *, command: str = "") -> Path:
+    """Write the page of what was read, of one run or of several; `command` makes it again, or runs it again."""
     template = _template()
-    record = read_run(run_dir)
     page = ""
     for limit, budget in _BUDGETS:
-        page = template.render(**_contents(record, limit, budget))
+        page = template.render(**_contents(record, limit, budget, command or _command(record)))
         if len(page.encode()) < MAX_BYTES:
             break
-    path = run_dir / "report.html"
     write_text(path, page)
     return path
 
@@ -100,7 +107,7 @@ def _asset(name: str) -> str:
     return resources.files("exprl.report").joinpath(name).read_text(encoding="utf-8")
 
 
-def _contents(record: Record, limit: int, budget: int) -> Mapping[str, object]:
+def _contents(record: Record, limit: int, budget: int, command: str) -> Mapping[str, object]:
     style = _asset("style.css")
     shown = rooms(record, limit=limit, budget=budget) if limit else []
     return {
@@ -112,7 +119,12 @@ def _contents(record: Record, limit: int, budget: int) -> Mapping[str, object]:
         "findings": findings(record),
         "missing": missing_parts(record),
         "cautions": cautions(record),
+        "compared": compared(record),
+        "paired": bool(record.differences),
+        "various": various(record),
+        "various_columns": list(COLUMNS.values()),
         "headline": headline(record),
+        "by_domain": by_domain(record),
         "full": full(record),
         "coverage": [(set_, coverage(record, set_)) for set_ in record.sets],
         "training": training(record),
@@ -125,7 +137,7 @@ def _contents(record: Record, limit: int, budget: int) -> Mapping[str, object]:
         "filter": list(_filter_facts(record)),
         "versions": list(_facts(record.environment)) or list(_facts(child(record.summary or {}, "versions"))),
         "config": _without_passwords(json.dumps(record.config, indent=2)),
-        "command": _command(record),
+        "command": command,
         "level": number(child(record.config, "evaluate"), "level") or 0.95,
     }
 
@@ -155,6 +167,9 @@ def _method(settings: Row) -> str:
     steps, prompts, each = (number(settings, key) for key in ("steps", "prompts_per_step", "rollouts_per_prompt"))
     if steps and prompts and each:
         said.append(f"{steps:.0f} steps of {prompts:.0f} x {each:.0f} rollouts")
+    epochs, batch = number(settings, "epochs"), number(settings, "batch")
+    if epochs and batch:
+        said.append(f"{epochs:.0f} epochs of the reference solutions, {batch:.0f} an update, no rollouts")
     rate = number(settings, "learning_rate")
     return ", ".join([*said, f"learning rate {rate:g}"] if rate else said)
 

@@ -148,14 +148,35 @@ class Record:
         """pass@1 after Stage II minus after Stage I, paired by problem, as `summary.json` has it."""
         return _estimate(child(child(child(self.summary or {}, "stage2_minus_stage1"), arm), set_))
 
+    @property
+    def differences(self) -> list[Row]:
+        """Paired differences between arms, as `summary.json` lists them; none where an earlier version wrote it."""
+        listed = (self.summary or {}).get("differences")
+        return [row for row in listed if isinstance(row, dict)] if isinstance(listed, list) else []
+
+    def difference(self, stage: str, set_: str, k: int, arm: str, other: str) -> Estimate | None:
+        """pass@k of `arm` minus that of `other`, paired by problem."""
+        for row in self.differences:
+            if (row.get("stage"), row.get("set"), row.get("k")) == (stage, set_, k):
+                if (row.get("arm"), row.get("other")) == (arm, other):
+                    return _estimate(row)
+                if (row.get("arm"), row.get("other")) == (other, arm):
+                    found = _estimate(row)
+                    return Estimate(_minus(found.value), _minus(found.high), _minus(found.low))
+        return None
+
     def planned_steps(self, arm: str, stage: str) -> float | None:
         """How many training steps the configuration asks for."""
         settings = child(child(self.config, "arms"), arm) if stage == "stage1" else child(self.config, "stage2")
         return number(settings, "steps")
 
     def method(self, arm: str) -> str:
-        """The arm's method type: outcome, process, sparse."""
+        """The arm's method type: outcome, process, sparse, sft, self_distill."""
         return string(child(child(self.config, "arms"), arm), "type") or arm
+
+    def judged(self, arm: str) -> bool:
+        """Whether the arm is rewarded by a judge, as the ExpRL arms are and the baselines are not."""
+        return self.method(arm) not in {"sparse", "sft", "self_distill"}
 
 
 def read_run(folder: Path) -> Record:
@@ -186,6 +207,10 @@ def read_run(folder: Path) -> Record:
 
 def _estimate(row: Row) -> Estimate:
     return Estimate(number(row, "value"), number(row, "low"), number(row, "high"))
+
+
+def _minus(value: float | None) -> float | None:
+    return None if value is None else 0.0 - value
 
 
 def _problems(path: Path) -> dict[tuple[str, str], Asked]:

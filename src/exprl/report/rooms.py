@@ -164,7 +164,7 @@ def _shown(record: Record, stage: Stage, choice: _Choice, budget: int) -> Shown:
 
 
 def _judged(record: Record, stage: Stage) -> bool:
-    return stage.stage == "stage1" and record.method(stage.arm) != "sparse"
+    return stage.stage == "stage1" and record.judged(stage.arm)
 
 
 def _facts(row: Row, glance: Glance, judged: bool) -> Iterator[str]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from exprl.report.charts import Svg, whisker
 from exprl.report.curves import colours
-from exprl.report.findings import baseline, compare, interval, share
+from exprl.report.findings import against, baseline, interval, share
 from exprl.report.read import STAGES, Estimate, Record
 from exprl.report.tally import Tally
 
@@ -110,8 +110,7 @@ def _against(record: Record, arm: str, stage: str, set_: str, ks: Sequence[int])
     other = baseline(record)
     if arm in ("base", other) or not record.coverage(arm, stage, set_):
         return ""
-    mine, theirs = (record.coverage(name, "stage1" if name == "base" else stage, set_) for name in (arm, other))
-    results = {k: compare(mine.get(k), theirs.get(k)) for k in (ks[0], ks[-1])} if ks else {}
+    results = {k: against(record, stage, set_, k, arm, other) for k in (ks[0], ks[-1])} if ks else {}
     if len(set(results.values())) == 1:
         return next(iter(results.values()))
     return ", ".join(f"pass@{k} {result}" for k, result in results.items())
