@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import threading
+import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -337,6 +338,26 @@ def test_a_consumer_that_stops_early_leaves_nothing_behind() -> None:
         del rollouts
 
 
+def test_the_server_is_kept_busy_while_the_caller_does_something_else() -> None:
+    asked = threading.Event()
+    count = 0
+
+    def handler(body: dict[str, object], request: web.Request) -> web.Response:
+        nonlocal count
+        count += 1
+        if count == 6:
+            asked.set()
+        return completion("x")
+
+    with server(handler) as url:
+        rollouts = http(url, concurrency=4).sample(ask("a"), 50, temperature=1.0, max_tokens=1, seed=0)
+        next(iter(rollouts))
+        assert asked.wait(10)  # nobody asks for a rollout meanwhile
+        time.sleep(0.2)
+        assert count < 20  # but no more than a few wait for the caller
+        del rollouts
+
+
 # -- grading
 
 
@@ -424,3 +445,14 @@ def test_rows_of_other_problems_are_left_alone(tmp_path: Path) -> None:
 def test_a_rollout_of_an_unknown_problem_is_refused() -> None:
     with pytest.raises(DataError, match="a rollout answers 'x', which is not among the 3 problems"):
         list(grade([Rollout("x/0", "x", "", 0, False)], PROBLEMS, FakeVerifier()))
+
+
+def test_what_came_before_an_error_is_graded_and_comes_first() -> None:
+    def dying() -> Iterator[Rollout]:
+        yield from (Rollout(f"q0/{i}", "q0", "0", 1, False) for i in range(3))
+        raise EngineError("the server is gone")
+
+    graded = grade(dying(), PROBLEMS, FakeVerifier(), batch=2)
+    assert [[row["id"] for row in next(graded)] for _ in range(2)] == [["q0/0", "q0/1"], ["q0/2"]]
+    with pytest.raises(EngineError, match="the server is gone"):
+        next(graded)

@@ -21,7 +21,7 @@ from __future__ import annotations
 import difflib
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import get_args
 
 from exprl.config import ColumnMap, SourceConfig
@@ -40,14 +40,16 @@ META_COLUMNS = (
     *("topic", "type", "unit", "year"),
 )
 _META_LENGTH = 100
+Reshape = Callable[[Mapping[str, object], ColumnMap], Mapping[str, object]]
 _HALF_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-def load_problems(source: SourceConfig) -> list[Problem]:
+def load_problems(source: SourceConfig, reshape: Reshape | None = None) -> list[Problem]:
     """Load the problems that a source names, in the order of the data.
 
     Args:
         source: path, columns, domain, offset and limit. Columns named other than the default must exist.
+        reshape: makes the columns of a row from others, before any is looked at.
     Returns:
         At least one problem; ids are unique.
     Raises:
@@ -58,6 +60,8 @@ def load_problems(source: SourceConfig) -> list[Problem]:
     places: dict[str, str] = {}
     problems = []
     for row in read_rows(source):
+        if reshape is not None:
+            row = row._replace(cells=reshape(row.cells, source.columns))
         problem = _problem(row, source)
         if (first := places.setdefault(problem.id, row.where)) != row.where:
             raise DataError(f"{row.where}: id {problem.id!r} is already used at {first}; ids must be unique")

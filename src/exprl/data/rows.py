@@ -26,7 +26,7 @@ from typing import NamedTuple
 from exprl.config import SourceConfig
 from exprl.errors import DataError
 
-__all__ = ["Row", "read_rows", "source_stem"]
+__all__ = ["Row", "is_hub_id", "read_rows", "source_stem"]
 
 _SUFFIXES = (".jsonl", ".jsonl.gz", ".parquet")
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?(:[\w.-]+)?")
@@ -51,7 +51,7 @@ def read_rows(source: SourceConfig) -> Iterator[Row]:
     path = Path(source.path)
     suffix = _suffix(source.path)
     if suffix is None:
-        return _hub_rows(source) if _is_hub_id(source.path) else _refuse_path(path)
+        return _hub_rows(source) if is_hub_id(source.path) else _refuse_path(path)
     if not path.is_file():
         _refuse_path(path)
     return _parquet_rows(path, source) if suffix == ".parquet" else _jsonl_rows(path, source)
@@ -72,10 +72,11 @@ def _suffix(path: str) -> str | None:
     return next((suffix for suffix in _SUFFIXES if path.endswith(suffix)), None)
 
 
-def _is_hub_id(path: str) -> bool:
+def is_hub_id(path: str) -> bool:
+    """Whether a path names a Hub dataset, `owner/name` or `owner/name:config`, and no file."""
     # A name with a data file's ending is a mistyped path far more often than a dataset called so.
     looks_like_file = Path(path).suffix in {".json", ".csv", ".tsv", ".txt", ".gz", ".zip", ".arrow"}
-    return bool(_HUB_ID.fullmatch(path)) and not Path(path).exists() and not looks_like_file
+    return bool(_HUB_ID.fullmatch(path)) and not (Path(path).exists() or looks_like_file or _suffix(path))
 
 
 def _refuse_path(path: Path) -> Iterator[Row]:

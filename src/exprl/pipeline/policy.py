@@ -16,6 +16,10 @@ from exprl.pipeline.jobs import evaluation_sets
 __all__ = ["check_ks", "evaluate_policy", "sample_set"]
 
 
+_SERVED_BATCH = 8
+"""Rows graded and written at once where a server samples one by one: no more than these are lost with the process."""
+
+
 def sample_set(config: RunConfig, policy: str | None, name: str, path: Path, n: int) -> Counts:
     """Fill `path` with n graded samples of every problem of the set `name`; returns the counts.
 
@@ -36,7 +40,7 @@ def sample_set(config: RunConfig, policy: str | None, name: str, path: Path, n: 
             temperature=config.evaluate.temperature,
             max_tokens=config.evaluate.max_tokens,
             seed=derive_seed(config.seeds[0], ["evaluate"]),
-            batch=config.policy.sample_batch,
+            batch=_SERVED_BATCH if policy is None and config.policy.url is not None else config.policy.sample_batch,
         )
 
 

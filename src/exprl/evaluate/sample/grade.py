@@ -12,15 +12,14 @@ batch, and counts. A killed call, called again, loses at most the batch in fligh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
-from exprl.errors import DataError
+from exprl.errors import DataError, ExprlError
 from exprl.evaluate.coverage import Counts
 from exprl.evaluate.sample.plan import Sampler
-from exprl.runs import append_jsonl, read_jsonl
+from exprl.runs import append_jsonl, iter_jsonl
 from exprl.types import Problem, Rollout
 
 if TYPE_CHECKING:
@@ -44,14 +43,13 @@ class SampleRow(TypedDict):
 def grade(
     rollouts: Iterable[Rollout], problems: Sequence[Problem], verifier: Verifier, *, batch: int = 64
 ) -> Iterator[list[SampleRow]]:
-    """Verify rollouts in batches, in their order.
+    """Verify rollouts in batches, in their order; where sampling stops with an error, what came before it comes first.
 
     Raises:
         DataError: a rollout of a question that is not among the problems.
     """
     by_id = {problem.id: problem for problem in problems}
-    remaining = iter(rollouts)
-    while part := list(islice(remaining, batch)):
+    for part in _parts(rollouts, batch):
         if unknown := [rollout.question_id for rollout in part if rollout.question_id not in by_id]:
             raise DataError(f"a rollout answers {unknown[0]!r}, which is not among the {len(by_id)} problems")
         verdicts = verifier.verify([(by_id[rollout.question_id], rollout.text) for rollout in part])
@@ -80,7 +78,7 @@ def count_correct(
     Returns:
         Counts in the order of `problems`.
     """
-    rows = read_jsonl(path)
+    rows = [_counted(row) for row in iter_jsonl(path)]  # without their texts: a file may hold gigabytes of them
     questions = [problem.question for problem in problems]
     rollouts = sampler.sample(
         questions,
@@ -92,10 +90,30 @@ def count_correct(
     )
     for graded in grade(rollouts, problems, verifier, batch=batch):
         append_jsonl(path, graded)
-        rows += [dict(row) for row in graded]
+        rows += [_counted(row) for row in graded]
         if on_rows is not None:
             on_rows(len(graded))
     return Counts.of_rows(rows, [problem.id for problem in problems])
+
+
+def _parts(rollouts: Iterable[Rollout], batch: int) -> Iterator[list[Rollout]]:
+    part: list[Rollout] = []
+    try:
+        for rollout in rollouts:
+            part.append(rollout)
+            if len(part) == batch:
+                yield part
+                part = []
+    except ExprlError:
+        if part:
+            yield part
+        raise
+    if part:
+        yield part
+
+
+def _counted(row: Mapping[str, object]) -> dict[str, object]:
+    return {key: row[key] for key in ("id", "question_id", "correct")}
 
 
 def _row(rollout: Rollout, correct: float | None) -> SampleRow:

@@ -1,10 +1,11 @@
 """Samples from an OpenAI-compatible chat endpoint (vLLM, llama.cpp, a hosted model).
 
-One request a sample, `concurrency` of them in flight, yielded as they come back: a rollout is known by its id, not by
-its place. Each request carries a seed hashed from the run's and its id, for servers that honour it. `top_k` and
-`min_p` are sent as 0, since servers otherwise sample with defaults of their own (40 and 0.05 in llama.cpp); pass
-`extra={}` for one that refuses to know them. A key is read from the environment variable EXPRL_POLICY_API_KEY and
-from nowhere else.
+One request a sample, `concurrency` of them in flight, also while the caller grades what came before; yielded as they
+come back: a rollout is known by its id, not by its place. (A server with a prefix cache reads a prompt once all the
+same, and every sample can be asked for again by itself.) Each request carries a seed hashed from the run's and its id,
+for servers that honour it. `top_k` and `min_p` are sent as 0, since servers otherwise sample with defaults of their own
+(40 and 0.05 in llama.cpp); pass `extra={}` for one that refuses to know them (`--standard-keys` of `exprl eval`). A key
+is read from the environment variable EXPRL_POLICY_API_KEY and from nowhere else.
 
 Connection errors, timeouts, 408, 429 and 5xx are tried again with growing pauses; after that, and on any other answer
 that cannot be used, sampling stops with an `EngineError`, and what was yielded before is the caller's to keep.
@@ -16,8 +17,12 @@ that cannot be used, sampling stops with an `EngineError`, and what was yielded 
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator, Mapping, Sequence
+from queue import SimpleQueue
+from threading import Thread
+from typing import Self
 
 import aiohttp
 import stamina
@@ -28,10 +33,14 @@ from exprl.evaluate.sample.plan import Draw, derive_seed, draws
 from exprl.prompting import messages
 from exprl.types import Question, Rollout
 
-__all__ = ["HTTPSampler"]
+__all__ = ["UNTOUCHED_SOFTMAX", "HTTPSampler"]
 
 API_KEY_ENV = "EXPRL_POLICY_API_KEY"
-_UNTOUCHED_SOFTMAX: Mapping[str, float] = {"top_k": 0, "min_p": 0}
+# Without handlers of the application's, every single retry would be a line on standard error.
+logging.getLogger("stamina").addHandler(logging.NullHandler())
+
+_Put = Callable[[Rollout], Awaitable[None]]
+UNTOUCHED_SOFTMAX: Mapping[str, float] = {"top_k": 0, "min_p": 0}
 
 
 class _Busy(Exception):
@@ -42,11 +51,11 @@ _RETRIED = (aiohttp.ClientError, TimeoutError, _Busy)
 
 
 class HTTPSampler:
-    """A `Sampler` over a chat endpoint. Not to be called from inside a running event loop: it runs its own.
+    """A `Sampler` over a chat endpoint. It runs an event loop in a thread of its own while it is asked for rollouts.
 
     Args:
         url: up to and including the version, as in `http://127.0.0.1:8000/v1`.
-        timeout: seconds for one sample.
+        timeout: seconds for one sample; default: 600, or as many as 5 tokens a second need for a longer one.
         extra: further keys of the request.
     """
 
@@ -57,15 +66,15 @@ class HTTPSampler:
         prompt: PromptConfig,
         *,
         concurrency: int = 32,
-        timeout: float = 600.0,
+        timeout: float | None = None,
         retries: int = 4,
-        extra: Mapping[str, str | float] = _UNTOUCHED_SOFTMAX,
+        extra: Mapping[str, str | float] = UNTOUCHED_SOFTMAX,
     ) -> None:
         self._url = url.rstrip("/") + "/chat/completions"
         self._model = model
         self._prompt = prompt
         self._concurrency = concurrency
-        self._timeout = aiohttp.ClientTimeout(total=timeout)
+        self._timeout = timeout
         self._retries = retries
         self._extra = dict(extra)
 
@@ -88,30 +97,30 @@ class HTTPSampler:
         settings = {"temperature": temperature, "top_p": 1.0, "max_tokens": max_tokens, **self._extra}
         todo = [draw for draw in draws(questions, n) if draw.id not in finished]
         bodies = ((draw, self._body(draw, seed) | settings) for draw in todo)
-        # The loop runs while this generator is asked for the next rollout; requests in flight wait in between.
-        with asyncio.Runner() as runner:
-            session = runner.run(self._session())
-            ready: set[asyncio.Task[Rollout]] = set()
-            pending: set[asyncio.Task[Rollout]] = set()
-            try:
-                while True:
-                    while len(pending) < self._concurrency and (item := next(bodies, None)) is not None:
-                        pending.add(runner.get_loop().create_task(self._ask(session, *item)))
-                    if not pending:
-                        return
-                    ready, pending = runner.run(_first(pending))
-                    yield from [task.result() for task in ready]
-            finally:
-                runner.run(_close(session, ready | pending))
+        timeout = aiohttp.ClientTimeout(total=self._timeout or max(600.0, max_tokens / 5), sock_connect=60.0)
+        with _Asking(lambda put: self._ask_all(bodies, put, timeout), ahead=self._concurrency) as asking:
+            yield from asking
+
+    async def _ask_all(
+        self, bodies: Iterator[tuple[Draw, dict[str, object]]], put: _Put, timeout: aiohttp.ClientTimeout
+    ) -> None:
+        async with self._session(timeout) as session, asyncio.TaskGroup() as group:
+
+            async def ask_on() -> None:
+                for draw, body in bodies:
+                    await put(await self._ask(session, draw, body))
+
+            for _ in range(self._concurrency):
+                group.create_task(ask_on())
 
     def _body(self, draw: Draw, seed: int) -> dict[str, object]:
         turns = messages(draw.question, self._prompt)
         return {"model": self._model, "messages": turns, "seed": derive_seed(seed, [draw.id], bits=31)}
 
-    async def _session(self) -> aiohttp.ClientSession:
+    def _session(self, timeout: aiohttp.ClientTimeout) -> aiohttp.ClientSession:
         key = os.environ.get(API_KEY_ENV)
         return aiohttp.ClientSession(
-            timeout=self._timeout,
+            timeout=timeout,
             connector=aiohttp.TCPConnector(limit=self._concurrency),
             headers={"Authorization": f"Bearer {key}"} if key else None,
         )
@@ -126,7 +135,7 @@ class HTTPSampler:
         except _RETRIED as error:
             raise EngineError(
                 f"no sample from {self._url} after {self._retries + 1} tries ({type(error).__name__}: {error}); start "
-                "the server and run again with --resume: finished samples are kept"
+                "the server and give the same command again (`exprl run` with --resume): finished samples are kept"
             ) from error
         raise AssertionError("retries end in a rollout or an error")
 
@@ -173,13 +182,46 @@ def _part(value: object, key: str | int) -> object:
     return None
 
 
-async def _first(tasks: set[asyncio.Task[Rollout]]) -> tuple[set[asyncio.Task[Rollout]], set[asyncio.Task[Rollout]]]:
-    return await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+class _Asking:
+    """An event loop in a thread of its own, and what comes out of it; requests go on while the caller does other things.
 
+    `ahead` answers wait for the caller at most: what is not taken yet is lost with the process.
+    """
 
-async def _close(session: aiohttp.ClientSession, tasks: set[asyncio.Task[Rollout]]) -> None:
-    for task in tasks:
-        task.cancel()
-    # Looked at, all of them: when a server fails, many requests fail at once, and one error is enough.
-    await asyncio.gather(*tasks, return_exceptions=True)
-    await session.close()
+    def __init__(self, work: Callable[[_Put], Coroutine[object, object, None]], ahead: int) -> None:
+        self._work, self._ahead = work, ahead
+        self._ready: SimpleQueue[Rollout | BaseException | None] = SimpleQueue()
+        self._loop = asyncio.new_event_loop()
+        self._task = self._loop.create_task(self._run())
+        # A daemon: a caller that is never closed does not keep the process from ending.
+        self._thread = Thread(target=self._loop.run_until_complete, args=(self._task,), daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._loop.call_soon_threadsafe(self._task.cancel)
+        self._thread.join()
+        self._loop.close()
+
+    def __iter__(self) -> Iterator[Rollout]:
+        while (item := self._ready.get()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+
+    async def _run(self) -> None:
+        end: BaseException | None = None
+        try:
+            await self._work(self._put)
+        except BaseExceptionGroup as group:
+            end = group.exceptions[0]  # when a server fails, many requests fail at once, and one error is enough
+        except (Exception, asyncio.CancelledError) as error:
+            end = error
+        self._ready.put(end)
+
+    async def _put(self, rollout: Rollout) -> None:
+        while self._ready.qsize() >= self._ahead:
+            await asyncio.sleep(0.02)
+        self._ready.put(rollout)
