@@ -13,7 +13,8 @@ import exprl
 
 ROOT = Path(exprl.__file__).parent
 SOURCES = sorted(ROOT.rglob("*.py"))
-OPENERS = {"judge", "verify"}
+# The two baselines that learn from the reference itself are controls, and open it on purpose.
+OPENERS = {"judge", "verify", "baselines"}
 PROMPT_BUILDERS = {"encode", "messages", "render"}
 # Each of them runs what a text says; `pickle` and its kin run what a file says.
 FORBIDDEN_CALLS = {"eval", "exec", "compile", "__import__", "sympify", "parse_expr", "literal_eval"}
@@ -55,7 +56,7 @@ def test_there_is_a_tree_to_look_at() -> None:
     assert {place(path).partition("/")[0] for path in SOURCES} >= OPENERS | {"methods", "engines", "pipeline"}
 
 
-def test_a_reference_is_opened_by_judges_and_verifiers_only() -> None:
+def test_a_reference_is_opened_by_judges_verifiers_and_the_two_baselines_only() -> None:
     # By any mention, not only by a call: `map(Reference.reveal, ...)` opens it as well.
     opened = [
         place(path)
@@ -65,6 +66,8 @@ def test_a_reference_is_opened_by_judges_and_verifiers_only() -> None:
     ]
     assert opened, "somebody must open it"
     assert [where for where in opened if where.partition("/")[0] not in OPENERS] == []
+    baselines = {where for where in opened if where.startswith("baselines/")}
+    assert baselines == {"baselines/sft.py", "baselines/teacher.py"}
 
 
 def test_nobody_reaches_around_the_door_of_a_reference() -> None:
@@ -133,7 +136,7 @@ def test_methods_and_judges_build_no_policy_prompt() -> None:
 
 def test_every_policy_prompt_is_built_from_a_question() -> None:
     builders = [path for path in SOURCES if any(name.startswith("exprl.prompting") for name in imported(path))]
-    assert {place(path).partition("/")[0] for path in builders} <= {"engines", "evaluate", "prompting.py"}
+    assert {place(path).partition("/")[0] for path in builders} <= {"engines", "evaluate", "baselines", "prompting.py"}
     given = {
         ast.unparse(node.args[0])
         for path in builders

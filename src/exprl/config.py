@@ -15,6 +15,7 @@ from typing import Annotated, Literal, Self, get_args
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 __all__ = [
+    "JUDGE_EXECUTION",
     "ColumnMap",
     "Credit",
     "DataConfig",
@@ -39,10 +40,13 @@ __all__ = [
     "PromptConfig",
     "RunConfig",
     "SegmentConfig",
+    "SelfDistillConfig",
+    "SftConfig",
     "SingleJudgeConfig",
     "SourceConfig",
     "SparseConfig",
     "Stage2Config",
+    "Tracker",
     "VerifierConfig",
     "Way",
 ]
@@ -57,6 +61,7 @@ _Executed = Annotated[
 ]
 Way = Literal["tests", "choice", "science", "math", "judge", "blind"]
 _Domain = Literal["math", "science", "code", "general"]
+Tracker = Literal["trackio", "wandb", "tensorboard"]
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(gt=0)]
 Price = Annotated[float, Field(ge=0)] | None
@@ -239,6 +244,14 @@ class LLMJudgeConfig(_Settings):
             raise ValueError("cost_limit needs price_in and price_out")
         return self
 
+
+JUDGE_EXECUTION = frozenset(
+    {
+        *("url", "api_key_env", "concurrency", "timeout", "batch_timeout", "retries", "cache"),
+        *("price_in", "price_cached", "price_out", "cost_limit"),
+    }
+)
+"""Settings of a judge that say where and how fast, and change no verdict."""
 
 SingleJudgeConfig = Annotated[MilestoneJudgeConfig | LLMJudgeConfig, Field(discriminator="type")]
 
@@ -474,7 +487,53 @@ class SparseConfig(Optimisation):
     normalise_std: bool = True
 
 
-MethodConfig = Annotated[OutcomeConfig | ProcessConfig | SparseConfig, Field(discriminator="type")]
+class SelfDistillConfig(Optimisation):
+    """Self-distillation, a baseline: the initial weights, shown the reference, are the teacher (`exprl.baselines`).
+
+    On-policy, so the ratio is 1 and there is nothing to clip; the clip is set out of reach for more updates a step.
+    """
+
+    type: Literal["self_distill"] = "self_distill"
+    prompts_per_step: Positive = 32
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-7
+    clip_low: Annotated[float, Field(gt=0)] = 1.0
+    clip_high: Annotated[float, Field(gt=0)] = 1e6
+    kl: Annotated[float, Field(ge=0)] = 0.0
+    max_teacher_tokens: Positive = Field(
+        default=16_384, description="of the teacher's prompt, which holds the reference as well"
+    )
+
+
+class SftConfig(_Settings):
+    """Supervised fine-tuning on the reference solutions, a baseline without rollouts (`exprl.baselines`)."""
+
+    type: Literal["sft"] = "sft"
+    epochs: Positive = 2
+    batch: Positive = Field(default=32, description="reference solutions an update")
+    micro_batch: Positive | None = Field(default=None, description="of them per forward pass; default: all")
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-6
+    warmup: Share = Field(default=0.1, description="share of the updates in which the rate rises; then a cosine")
+    adam_betas: tuple[Share, Share] = (0.9, 0.999)
+    weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    grad_clip: Annotated[float, Field(gt=0)] = 1.0
+    max_prompt_tokens: Positive = 4096
+    max_tokens: Positive = Field(default=16_384, description="of a reference solution with its end-of-text token")
+    save_every: Positive = 50
+
+    @model_validator(mode="after")
+    def _divisible(self) -> Self:
+        if self.micro_batch is not None and self.batch % self.micro_batch:
+            raise ValueError(f"batch={self.batch} does not divide by micro_batch={self.micro_batch}")
+        return self
+
+    def updates(self, problems: int) -> int:
+        """Optimiser updates on that many problems; the last of an epoch may be on fewer than `batch`."""
+        return self.epochs * -(-problems // self.batch)
+
+
+MethodConfig = Annotated[
+    OutcomeConfig | ProcessConfig | SparseConfig | SelfDistillConfig | SftConfig, Field(discriminator="type")
+]
 _METHODS = frozenset(method.model_fields["type"].default for method in get_args(get_args(MethodConfig)[0]))
 
 
@@ -513,6 +572,9 @@ class RunConfig(_Settings):
     parallel: Positive = Field(default=1, description="arms trained at once, each in a process of its own")
     unscored_limit: Share = Field(
         default=0.2, description="share of unscored rollouts in a step at which the run pauses"
+    )
+    tracker: Annotated[Tracker | None, _CanBeFalse] = Field(
+        default=None, description="mirrors the rows of metrics.jsonl; they are always written"
     )
     policy: PolicyConfig = PolicyConfig()
     prompt: PromptConfig = PromptConfig()

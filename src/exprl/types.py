@@ -70,7 +70,7 @@ class Reference:
         set_(self, "_Reference__digest", hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest())
 
     def reveal(self) -> Privileged:
-        """Open the reference. Called by `exprl.judge` and `exprl.verify`, and by nothing else."""
+        """Open the reference. Called by `exprl.judge`, `exprl.verify` and `exprl.baselines`, and by nothing else."""
         return Privileged(self.__solution, self.__answer, self.__tests)  # type: ignore[attr-defined]
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 from exprl.config import RunConfig
 from exprl.judge.budget import Ceiling
 from exprl.pipeline.plan import PlanRow, plan, plan_judging, plan_samples
+from exprl.types import Problem, Reference, Submission
 
 SMALL = {"steps": 2, "prompts_per_step": 3, "rollouts_per_prompt": 4, "updates_per_step": 2, "max_tokens": 10}
 
@@ -82,5 +83,28 @@ def test_a_filter_of_the_evaluation_sets_samples_them_as_well_and_keeps_as_many_
 
 def test_the_pieces_by_themselves_are_counted_too() -> None:
     assert plan_samples(config(), {"a": 3, "b": 2}, n=4).total == PlanRow("total", 20, 140, 0)
-    judging = plan_judging(config(), cuts=7)
-    assert (judging.total.judge_calls, judging.judge.completion_tokens) == (7, 700)
+    problem = Problem("p", "?" * 40, Reference("1", "1"))
+    texts = [Submission(problem, "r", "x" * 90, (20, 50, 90), "prefix"), Submission(problem, "s", "x", (1,), "outcome")]
+    judging = plan_judging(config(), texts)
+    assert (judging.total.judge_calls, judging.judge.completion_tokens) == (4, 400)
+    longer = plan_judging(config(), [*texts, Submission(problem, "t", "x" * 900, (900,), "outcome")])
+    assert longer.judge.prompt_tokens > judging.judge.prompt_tokens * 5 / 4, "the longest trace counts for every call"
+
+
+def test_an_sft_arm_samples_nothing_and_the_plan_says_that_its_budget_differs() -> None:
+    arms = {"sparse": SMALL, "self_distill": SMALL, "sft": {"epochs": 3, "batch": 4}}
+    result = plan(config(arms=arms), train=20, evaluate={"held": 10})
+    rows = {row.what: row for row in result.rows}
+    # 6 kept problems in batches of 4 are 2 updates an epoch; 3 epochs, 2 seeds
+    assert rows["sft, Stage I"] == PlanRow("sft, Stage I", 0, 0, 0, 12)
+    assert rows["sft, Stage II"].rollouts == 72
+    assert rows["self_distill, Stage I"] == PlanRow("self_distill, Stage I", 48, 480, 0, 8)
+    said = "the arms differ in Stage-I rollouts a seed: sparse 24, self_distill 24, sft none (it reads the references)"
+    assert result.notes == (said,)
+    assert result.judge.calls == 0
+    assert plan(config(), train=20, evaluate={}).notes == ()  # all arms alike: nothing to say
+
+
+def test_problems_that_only_the_judge_can_grade_are_in_the_ceiling() -> None:
+    without, with_ = plan(config(), 4, {}), plan(config(), 4, {}, judged=1)
+    assert with_.total.judge_calls == without.total.judge_calls + without.total.rollouts

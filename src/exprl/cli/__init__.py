@@ -33,6 +33,7 @@ _COMMANDS = {
     "calibrate": "How far the judge can be trusted: its card, from labelled answers.",
     "attack": "How easily the judge is fooled: a suite of attacks.",
     "eval": "Coverage of one policy: pass@k with intervals.",
+    "behave": "How a policy reasons, beside the base: behaviours gained and lost.",
     "report": "Summary and report of a run, made again from its files.",
     "overlap": "Evaluation problems that stand in the training data.",
     "doctor": "Can this machine do the work, and is the judge there?",
@@ -52,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise
         _fail(error)
     except KeyboardInterrupt:
-        print("interrupted; finished work is kept: run again with --resume", file=sys.stderr)
+        print("interrupted; finished work is kept: give the same command again (`run` with --resume)", file=sys.stderr)
         sys.exit(130)
 
 

@@ -17,19 +17,22 @@ __all__ = ["print_plan", "show_plan"]
 def show_plan(config: RunConfig, *, as_json: bool) -> None:
     """Print the resolved configuration's work in numbers of rollouts, judge calls and tokens.
 
-    World sets are generated and files are read, since their sizes are the plan; no model is loaded.
+    World sets are generated and files are read, since their sizes are the plan; no model is loaded and nothing is fetched.
     """
-    from exprl.judge.budget import longest_problem
-    from exprl.pipeline.context import TRAIN_SET, load_sets, refuse_overlaps
+    from exprl.pipeline.context import TRAIN_SET
     from exprl.pipeline.plan import plan
+    from exprl.pipeline.sizes import planned_sizes
 
-    sets = load_sets(config)
-    warnings = refuse_overlaps(config, sets)
-    sizes = {name: len(problems) for name, problems in sets.items() if name != TRAIN_SET}
-    result = plan(config, len(sets[TRAIN_SET]), sizes, problem_tokens=longest_problem(sets[TRAIN_SET]))
-    print_plan(config, result, warnings, as_json=as_json)
+    sizes = planned_sizes(config)
+    evaluated = {name: size for name, size in sizes.sets.items() if name != TRAIN_SET}
+    result = plan(
+        config, sizes.sets[TRAIN_SET], evaluated, problem_tokens=sizes.problem_tokens, judged=sum(sizes.judged.values())
+    )
+    print_plan(config, result, list(sizes.warnings), as_json=as_json)
     if not as_json:
-        sizes_text = ", ".join(f"{name} {size}" for name, size in {TRAIN_SET: len(sets[TRAIN_SET]), **sizes}.items())
+        sizes_text = ", ".join(
+            f"{name} {size:,}{' (assumed)' if name in sizes.assumed else ''}" for name, size in sizes.sets.items()
+        )
         console().print(f"problems before the filter: {sizes_text}; seeds {list(config.seeds)}", highlight=False)
 
 
@@ -51,6 +54,8 @@ def print_plan(
     out = console()
     out.print(table)
     out.print(f"policy {policy or config.policy.model}; judge {_judging(config, result)}", highlight=False)
+    for note in result.notes:
+        out.print(note, highlight=False)
     for warning in warnings or []:
         out.print(f"warning: {warning}", highlight=False)
 

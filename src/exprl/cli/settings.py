@@ -26,13 +26,29 @@ __all__ = ["find_config", "load_config", "parse_overrides"]
 Table = dict[str, object]
 
 
-def load_config(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
+def load_config(
+    path: Path | None, overrides: Sequence[str] = (), *, absent: Mapping[str, object] | None = None
+) -> RunConfig:
     """Read a TOML configuration, lay the flags over it and validate the whole.
 
+    Args:
+        path: None: there are only flags.
+        absent: for keys that the file leaves out, where a command needs a part of a configuration only.
     Raises:
         ConfigError: the file is missing or not TOML, a key is unknown, a value is not allowed.
     """
-    path = find_config(path)
+    table: Table = {} if path is None else _read(path := find_config(path))
+    if absent and isinstance(table, dict):
+        table = {**absent, **table}
+    for key, value in parse_overrides(overrides).items():
+        if key.startswith("arms.") and isinstance(table, dict):
+            # A flag changes one arm of the default ones; it does not take the others out.
+            table.setdefault("arms", {name: {"type": arm.type} for name, arm in _default_arms().items()})
+        _assign(table, key, value)
+    return validate(table, "flags" if path is None else str(path))
+
+
+def _read(path: Path) -> Table:
     try:
         text = path.read_text("utf-8")
         # A run's own config.json is a configuration too, so that a run can be run again.
@@ -41,12 +57,7 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
         raise ConfigError(f"{path}: not valid {path.suffix.removeprefix('.').upper()}: {error}") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: not UTF-8: {error}") from error
-    for key, value in parse_overrides(overrides).items():
-        if key.startswith("arms.") and isinstance(table, dict):
-            # A flag changes one arm of the default ones; it does not take the others out.
-            table.setdefault("arms", {name: {"type": arm.type} for name, arm in _default_arms().items()})
-        _assign(table, key, value)
-    return validate(table, str(path))
+    return table
 
 
 def validate(table: Mapping[str, object], where: str) -> RunConfig:

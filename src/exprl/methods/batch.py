@@ -8,16 +8,26 @@ engine knows nothing of methods: it spreads the credit of each segment over that
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from exprl.types import Problem, Rollout, Segment, Verdict
 
-__all__ = ["Credits", "Floats", "Ints", "Method", "RolloutBatch", "unscored_rollouts", "whole_trace"]
+__all__ = [
+    "Credits",
+    "Floats",
+    "Ints",
+    "LogProbs",
+    "Method",
+    "PolicyReader",
+    "RolloutBatch",
+    "unscored_rollouts",
+    "whole_trace",
+]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -58,6 +68,8 @@ class Credits:
         scores: R tuples of segment scores in [0, 1], None where unscored.
         verdicts: R tuples of verdicts, one a cut, for the evaluator's side of the record.
         judged: whether the scores are a judge's; those of a verifier cannot differ from its own word.
+        tokens: R arrays (T_r,) of credit token by token, for a method that gives it; it then takes the place of the
+            segments', which are its means.
     """
 
     segments: list[tuple[Segment, ...]]
@@ -66,6 +78,7 @@ class Credits:
     scores: list[tuple[float | None, ...]]
     verdicts: list[tuple[Verdict, ...]] = field(default_factory=list)
     judged: bool = True
+    tokens: Sequence[Floats] | None = None
 
     @property
     def dropped_R(self) -> NDArray[np.bool_]:
@@ -74,12 +87,25 @@ class Credits:
 
 
 class Method(Protocol):
-    """One way to give credit."""
+    """One way to give credit. Who waits for a judge does it in a coroutine; who reads the policy's weights, at once."""
 
     name: str
 
-    async def credit(self, batch: RolloutBatch) -> Credits:
+    def credit(self, batch: RolloutBatch) -> Coroutine[Any, Any, Credits] | Credits:
         """Give credit to every rollout of the batch."""
+        ...
+
+
+LogProbs = Callable[[Sequence[Sequence[int]], Sequence[Sequence[int]]], list[Floats]]
+"""(R prompts, R completions), both token ids -> R arrays (T_r,) with the log-probability of each completion token."""
+
+
+@runtime_checkable
+class PolicyReader(Protocol):
+    """A method that reads the policy's own probabilities; an engine binds it to the policy before the first batch."""
+
+    def bind(self, student: LogProbs) -> None:
+        """Take the policy in training."""
         ...
 
 

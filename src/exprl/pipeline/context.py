@@ -6,16 +6,24 @@ and the judge, the verifier and the sampler are built from the configuration. He
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from exprl.config import OutcomeConfig, PolicyConfig, ProcessConfig, RunConfig, VerifierConfig
+from exprl.config import (
+    MethodConfig,
+    OutcomeConfig,
+    PolicyConfig,
+    ProcessConfig,
+    RunConfig,
+    SourceConfig,
+    VerifierConfig,
+)
 from exprl.data import find_overlap, load_problems, refuse_overlap, require_references
 from exprl.errors import ConfigError, DataError, EngineError
 from exprl.evaluate.sample import HTTPSampler, LocalSampler, Sampler
 from exprl.judge import build_judge
-from exprl.methods import needs_judge
+from exprl.methods import needs_judge, needs_references
 from exprl.pipeline.card import check_card
 from exprl.runs import RunDir, read_jsonl
 from exprl.types import Problem
@@ -94,16 +102,20 @@ def check_policy(policy: PolicyConfig) -> None:
         check_policy_path(policy.model)
 
 
-def load_sets(config: RunConfig) -> dict[str, list[Problem]]:
+def load_sets(config: RunConfig, leave_out: Container[str] = ()) -> dict[str, list[Problem]]:
     """The candidate training problems, as `hard_train`, and every evaluation set, checked for what the run needs.
 
+    Args:
+        leave_out: names of sets that are not loaded.
     Raises:
-        DataError: a problem lacks the reference solution that Stage I needs, or what grading needs.
+        DataError: data that is not there (names the key), or a problem lacks the reference solution that Stage I needs
+            or what grading needs.
         ConfigError: a set is empty.
     """
-    sets = {TRAIN_SET: load_problems(config.data.train)}
-    require_references([problem for problem in sets[TRAIN_SET] if _is_judged(problem, config)])
-    sets |= {name: load_problems(source) for name, source in config.data.evaluate.items()}
+    sources = {"data.train": (TRAIN_SET, config.data.train)}
+    sources |= {f"data.evaluate.{name}": (name, source) for name, source in config.data.evaluate.items()}
+    sets = {name: _load(key, source) for key, (name, source) in sources.items() if name not in leave_out}
+    require_references([problem for problem in sets.get(TRAIN_SET, []) if _wants_reference(problem, config)])
     for name, problems in sets.items():
         if not problems:
             raise ConfigError(f"{name}: no problems; check data path, offset and limit")
@@ -111,11 +123,15 @@ def load_sets(config: RunConfig) -> dict[str, list[Problem]]:
     return sets
 
 
-def _is_judged(problem: Problem, config: RunConfig) -> bool:
-    """Whether some arm asks a judge about this training problem, which takes a reference solution."""
+def _wants_reference(problem: Problem, config: RunConfig) -> bool:
+    """Whether some arm needs the reference solution of this training problem; a program that is run needs none."""
     run = route(problem, config.verifier.domains).way == "tests"
-    judged = [arm for arm in config.arms.values() if isinstance(arm, OutcomeConfig | ProcessConfig)]
-    return any(not run or arm.execution == "never" for arm in judged)
+
+    def wants(arm: MethodConfig) -> bool:
+        is_run = run and isinstance(arm, OutcomeConfig | ProcessConfig) and arm.execution != "never"
+        return needs_references(arm) and not is_run
+
+    return any(wants(arm) for arm in config.arms.values())
 
 
 def _refuse_ungradable(name: str, problems: list[Problem], verifier: VerifierConfig) -> None:
@@ -135,10 +151,24 @@ def _refuse_ungradable(name: str, problems: list[Problem], verifier: VerifierCon
         )
 
 
-def kept_sets(run: RunDir) -> dict[str, list[Problem]]:
-    """The sets after the filter, as the run's problems.jsonl records them, with references loaded from their source."""
+def _load(key: str, source: SourceConfig) -> list[Problem]:
+    try:
+        return load_problems(source)
+    except DataError as error:
+        if source.path.startswith("world:") or Path(source.path).exists():
+            raise
+        raise DataError(f"{error} (set {key}.path)") from error
+
+
+def kept_sets(run: RunDir, loaded: dict[str, list[Problem]] | None = None) -> dict[str, list[Problem]]:
+    """The sets after the filter, as the run's problems.jsonl records them.
+
+    Args:
+        loaded: `load_sets` of the run, where they are at hand.
+    """
     kept = {(str(row["set"]), str(row["id"])) for row in read_jsonl(run.problems)}
-    return {name: [p for p in problems if (name, p.id) in kept] for name, problems in load_sets(run.config).items()}
+    sets = load_sets(run.config) if loaded is None else loaded
+    return {name: [p for p in problems if (name, p.id) in kept] for name, problems in sets.items()}
 
 
 def named_set(config: RunConfig, name: str) -> list[Problem]:

@@ -9,25 +9,32 @@ its files end. Jobs of different arms run side by side in worker processes; each
 
 from __future__ import annotations
 
-import os
-import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from exprl.config import MethodConfig, OutcomeConfig, ProcessConfig, RunConfig
+from exprl.baselines import SftStage, open_self_distillation, train_sft
+from exprl.config import (
+    MethodConfig,
+    OutcomeConfig,
+    ProcessConfig,
+    RunConfig,
+    SelfDistillConfig,
+    SftConfig,
+)
 from exprl.engines.trl.train import Stage, train_stage
 from exprl.evaluate.sample import count_correct, derive_seed
 from exprl.judge import build_judge
-from exprl.methods import build_method, needs_judge
+from exprl.methods import Method, build_method, needs_judge
 from exprl.pipeline.context import TRAIN_SET, kept_sets, open_sampler, open_verifier, policy_path
-from exprl.runs import RunDir, is_done, mark_done
+from exprl.runs import RunDir, StageDir, is_done, mark_done
+from exprl.trackers import Mirror, open_mirror
 from exprl.types import Problem
 from exprl.verify import Verifier
 
-__all__ = ["Job", "base_policy", "evaluation_sets", "run_job", "stage_method", "watch_parent"]
+__all__ = ["Job", "base_policy", "evaluation_sets", "run_job", "stage_method"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,31 +96,50 @@ def _wants_shares(config: RunConfig, job: Job) -> bool:
 
 
 def _train(run: RunDir, job: Job, sets: dict[str, list[Problem]], verifier: Verifier) -> None:
-    config = run.config
     folder = run.stage(job.arm, job.seed, job.stage)
-    settings = stage_method(config, job)
-    judge = build_judge(config.judge, store=run.path) if needs_judge(settings) else None
-    start = base_policy(config) if job.stage == "stage1" else str(run.stage(job.arm, job.seed, "stage1").final)
     started = time.perf_counter()
-    final = train_stage(
+    mirror = open_mirror(run.config.tracker, run.config.name, f"{job.arm}/seed-{job.seed}/{job.stage}", folder.path)
+    try:
+        final = _trained(run, job, folder, sets[TRAIN_SET], verifier, mirror)
+    finally:
+        mirror.close()
+    _evaluate(run, folder.path / "eval", str(final), sets, verifier, seed=job.seed, base=False)
+    mark_done(folder.path, seconds=round(time.perf_counter() - started, 1))
+
+
+def _trained(
+    run: RunDir, job: Job, folder: StageDir, problems: list[Problem], verifier: Verifier, mirror: Mirror
+) -> Path:
+    """The final checkpoint of a job's stage: made, gone on with, or there already."""
+    config, settings = run.config, stage_method(run.config, job)
+    start = base_policy(config) if job.stage == "stage1" else str(run.stage(job.arm, job.seed, "stage1").final)
+    if isinstance(settings, SftConfig):
+        stage = SftStage(start, settings, problems, folder.path, job.seed)
+        return train_sft(stage, config.policy, config.prompt, on_step=mirror)
+    judge = build_judge(config.judge, store=run.path) if needs_judge(settings) else None
+    method: Method = (
+        open_self_distillation(settings, start, problems, config.policy, config.prompt)
+        if isinstance(settings, SelfDistillConfig)
+        else build_method(settings, judge, config.segments)
+    )
+    return train_stage(
         Stage(
             start,
             settings,
-            sets[TRAIN_SET],
+            problems,
             folder.path,
             job.seed,
             config.unscored_limit,
             monitor=config.monitor,
             marker=config.segments.marker,
         ),
-        build_method(settings, judge, config.segments),
+        method,
         verifier,
         config.policy,
         config.prompt,
+        on_step=mirror,
         on_end=None if judge is None else judge.aclose,
     )
-    _evaluate(run, folder.path / "eval", str(final), sets, verifier, seed=job.seed, base=False)
-    mark_done(folder.path, seconds=round(time.perf_counter() - started, 1))
 
 
 def _evaluate(
@@ -144,15 +170,3 @@ def _evaluate(
                 batch=run.config.policy.sample_batch,
             )
             mark_done(folder / name)
-
-
-def watch_parent() -> None:
-    """End this worker soon after its parent is gone, so that a killed run leaves nobody writing to its directory."""
-    parent = os.getppid()
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(0.5)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()

@@ -19,6 +19,7 @@ from pathlib import Path
 from exprl.config import RunConfig, SegmentConfig
 from exprl.errors import ConfigError, DataError, UnscoredLimitError
 from exprl.judge import Judge, build_judge
+from exprl.judge.protocol import why_unscored
 from exprl.pipeline.context import named_set
 from exprl.runs import append_jsonl, read_jsonl
 from exprl.segment import split
@@ -90,10 +91,10 @@ async def _judge(judge: Judge, waiting: Sequence[Submission], out: Path, limit: 
         for start in range(0, len(waiting), BATCH):
             batch = waiting[start : start + BATCH]
             judged = list(zip(batch, await judge.score(batch), strict=True))
-            missing += [why for _, verdicts in judged if (why := _why_unscored(verdicts)) is not None]
+            missing += [why for _, verdicts in judged if (why := why_unscored(verdicts)) is not None]
             over = len(missing) > limit * (start + len(batch))
             for submission, verdicts in judged:
-                if not over or _why_unscored(verdicts) is None:
+                if not over or why_unscored(verdicts) is None:
                     append_jsonl(out, _rows(submission, verdicts))
             if over:
                 raise UnscoredLimitError(
@@ -103,10 +104,6 @@ async def _judge(judge: Judge, waiting: Sequence[Submission], out: Path, limit: 
                 )
     finally:
         await judge.aclose()
-
-
-def _why_unscored(verdicts: Sequence[Verdict]) -> str | None:
-    return next((verdict.unscored for verdict in verdicts if verdict.unscored is not None), None)
 
 
 def _rows(submission: Submission, verdicts: Sequence[Verdict]) -> list[dict[str, object]]:

@@ -6,11 +6,13 @@ reckoned in `exprl.judge.budget`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from exprl.config import MethodConfig, ProcessConfig, RunConfig
-from exprl.judge.budget import Ceiling, judging_ceiling
+from exprl.config import MethodConfig, ProcessConfig, RunConfig, SftConfig
+from exprl.judge.budget import Ceiling, judging_ceiling, longest_problem
 from exprl.methods import needs_judge
+from exprl.types import Submission
 
 __all__ = ["Plan", "PlanRow", "plan", "plan_judging", "plan_samples"]
 
@@ -31,10 +33,11 @@ class PlanRow:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """All the work of a run, and the ceiling of what its judge reads, writes and costs."""
+    """All the work of a run, the ceiling of what its judge reads, writes and costs, and what must be said of it."""
 
     rows: tuple[PlanRow, ...]
     judge: Ceiling = _NOTHING
+    notes: tuple[str, ...] = ()
 
     @property
     def total(self) -> PlanRow:
@@ -53,16 +56,18 @@ class Plan:
             "rows": [asdict(row) for row in self.rows],
             "total": asdict(self.total),
             "judge": self.judge._asdict(),
+            "notes": list(self.notes),
         }
 
 
-def plan(config: RunConfig, train: int, evaluate: dict[str, int], *, problem_tokens: int = 0) -> Plan:
+def plan(config: RunConfig, train: int, evaluate: dict[str, int], *, problem_tokens: int = 0, judged: int = 0) -> Plan:
     """Count the work of `config`.
 
     Args:
         train: number of candidate training problems (the filter may keep fewer).
         evaluate: number of problems of each evaluation set.
         problem_tokens: of the longest training problem with its reference, as `exprl.judge.budget` reckons it.
+        judged: problems, of all sets, that only the judge can grade; with any, every rollout is taken to be graded so.
     """
     rows: list[PlanRow] = []
     judging = _NOTHING
@@ -80,14 +85,22 @@ def plan(config: RunConfig, train: int, evaluate: dict[str, int], *, problem_tok
     for arm, method in config.arms.items():
         cost = _judging(method, config, seeds, problem_tokens)
         judging = judging.plus(cost)
-        rows.append(_stage(f"{arm}, Stage I", method, seeds, cost.calls))
+        rows.append(_stage(f"{arm}, Stage I", method, seeds, cost.calls, kept))
         stages = 1
         if config.stage2 is not None:
-            rows.append(_stage(f"{arm}, Stage II", config.stage2, seeds, 0))
+            rows.append(_stage(f"{arm}, Stage II", config.stage2, seeds, 0, kept))
             stages = 2
         total = one_eval * seeds * stages
         rows.append(PlanRow(f"{arm}, evaluate", total, total * config.evaluate.max_tokens, 0))
-    return Plan(tuple(rows), judging)
+    if judged:
+        tokens = max([config.evaluate.max_tokens, *(method.max_tokens for method in config.arms.values())])
+        rollouts = sum(row.rollouts for row in rows)
+        cost = judging_ceiling(
+            config.judge, traces=rollouts, cuts=1, trace_tokens=tokens, problem_tokens=problem_tokens
+        )
+        judging = judging.plus(cost)
+        rows.append(PlanRow("grading by the judge", 0, 0, cost.calls))
+    return Plan(tuple(rows), judging, _budgets(config))
 
 
 def plan_samples(config: RunConfig, sizes: dict[str, int], n: int) -> Plan:
@@ -97,23 +110,35 @@ def plan_samples(config: RunConfig, sizes: dict[str, int], n: int) -> Plan:
     return Plan(tuple(rows))
 
 
-def plan_judging(config: RunConfig, cuts: int, *, trace_tokens: int = 0, problem_tokens: int = 0) -> Plan:
-    """Count the work of judging traces that are there already, cut into `cuts` pieces in all.
-
-    Args:
-        trace_tokens: of the longest trace.
-        problem_tokens: see `plan`.
-    """
-    cost = judging_ceiling(config.judge, traces=cuts, cuts=1, trace_tokens=trace_tokens, problem_tokens=problem_tokens)
+def plan_judging(config: RunConfig, submissions: Sequence[Submission]) -> Plan:
+    """Count the work of judging traces that are there already."""
+    cost = judging_ceiling(
+        config.judge,
+        traces=sum(len(submission.cuts) for submission in submissions),
+        cuts=1,
+        trace_tokens=max((len(submission.text) // 2 for submission in submissions), default=0),
+        problem_tokens=longest_problem(submission.problem for submission in submissions),
+    )
     return Plan((PlanRow("judge", 0, 0, cost.calls),), cost)
 
 
+def _budgets(config: RunConfig) -> tuple[str, ...]:
+    """One line where the arms do not have the same budget of Stage-I rollouts."""
+    rollouts = {arm: _rollouts(method, 1) for arm, method in config.arms.items()}
+    if len(set(rollouts.values())) <= 1:
+        return ()
+    said = [f"{arm} {count:,}" if count else f"{arm} none (it reads the references)" for arm, count in rollouts.items()]
+    return (f"the arms differ in Stage-I rollouts a seed: {', '.join(said)}",)
+
+
 def _rollouts(method: MethodConfig, seeds: int) -> int:
+    if isinstance(method, SftConfig):
+        return 0
     return method.steps * method.prompts_per_step * method.rollouts_per_prompt * seeds
 
 
 def _judging(method: MethodConfig, config: RunConfig, seeds: int, problem_tokens: int) -> Ceiling:
-    if not needs_judge(method):
+    if isinstance(method, SftConfig) or not needs_judge(method):
         return _NOTHING
     cuts = config.segments.max_segments if isinstance(method, ProcessConfig) else 1
     return judging_ceiling(
@@ -125,7 +150,9 @@ def _judging(method: MethodConfig, config: RunConfig, seeds: int, problem_tokens
     )
 
 
-def _stage(what: str, method: MethodConfig, seeds: int, judge_calls: int) -> PlanRow:
+def _stage(what: str, method: MethodConfig, seeds: int, judge_calls: int, problems: int) -> PlanRow:
     rollouts = _rollouts(method, seeds)
+    if isinstance(method, SftConfig):
+        return PlanRow(what, 0, 0, 0, method.updates(problems) * seeds)
     updates = method.steps * method.updates_per_step * seeds
     return PlanRow(what, rollouts, rollouts * method.max_tokens, judge_calls, updates)

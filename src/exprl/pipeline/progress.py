@@ -15,8 +15,9 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from exprl.config import MilestoneJudgeConfig, RunConfig
+from exprl.config import MilestoneJudgeConfig, RunConfig, SftConfig
 from exprl.judge.store.ledger import Ledger, Prices
+from exprl.pipeline.context import TRAIN_SET
 from exprl.pipeline.jobs import Job, evaluation_sets, stage_method
 from exprl.runs import RunDir
 
@@ -96,7 +97,10 @@ class RunProgress:
     def _total(self, job: Job) -> int:
         config: RunConfig = self._run.config
         samples = sum(self._sizes[name] for name in evaluation_sets(config)) * config.evaluate.n
-        return samples if job.kind == "base" else stage_method(config, job).steps
+        if job.kind == "base":
+            return samples
+        settings = stage_method(config, job)
+        return settings.updates(self._sizes[TRAIN_SET]) if isinstance(settings, SftConfig) else settings.steps
 
     def _lines(self, job: Job) -> int:
         folder = self._folder(job)
@@ -105,9 +109,9 @@ class RunProgress:
 
     def _note(self, job: Job) -> str:
         row = _last_row(self._folder(job) / "metrics.jsonl")
-        return (
-            f"reward {row['reward']:.3f}, unlocked {row['unlocked']:.0%}" if row and row["reward"] is not None else ""
-        )
+        if not row or row.get("reward") is None:
+            return f"loss {row['loss']:.3f}" if row and row.get("loss") is not None else ""
+        return f"reward {row['reward']:.3f}, unlocked {row['unlocked']:.0%}"
 
     def _closing(self, job: Job) -> str:
         note = self._note(job) if job.kind == "train" else ""

@@ -29,6 +29,7 @@ from exprl.pipeline.progress import RunProgress
 from exprl.pipeline.summary import write_summary
 from exprl.report import write_report
 from exprl.runs import RunDir, is_done, mark_done, write_jsonl
+from exprl.trackers import check_tracker
 from exprl.types import Problem
 
 __all__ = ["open_run", "prepare", "run_all", "train_jobs"]
@@ -43,6 +44,7 @@ def open_run(config: RunConfig, *, resume: bool) -> RunDir:
         RunError: it exists and `resume` is not set, or it belongs to another configuration.
         ExprlError: see `check_inputs`.
     """
+    check_tracker(config.tracker)
     path = Path(config.output) / config.name
     if resume and (path / "config.json").exists():
         return RunDir.resume(path, config)
@@ -98,7 +100,7 @@ def prepare(run: RunDir, console: Console) -> dict[str, list[Problem]]:
         ConfigError: the filter kept nothing.
     """
     config = run.config
-    sets = load_sets(config)
+    sets = loaded = load_sets(config)
     for warning in refuse_overlaps(config, sets):
         console.print(f"warning: {warning}", highlight=False)
     if not is_done(run.problems):
@@ -111,7 +113,7 @@ def prepare(run: RunDir, console: Console) -> dict[str, list[Problem]]:
             raise ConfigError(f"the filter kept no training problem ({tallies.get(TRAIN_SET)}); see {run.filter}")
         write_jsonl(run.problems, [_row(name, problem) for name, problems in sets.items() for problem in problems])
         mark_done(run.problems)
-    return kept_sets(run)
+    return kept_sets(run, loaded)
 
 
 def _filter(

@@ -2,6 +2,8 @@
 
     ids -> text and token ends -> the verifier's word -> Method.credit -> credit per segment -> credit per token
 
+A method that gives credit token by token (`Credits.tokens`) skips the segments.
+
 Everything is judged, watched and recorded before the update. If more rollouts than the limit stay unscored, or the
 monitor raises an alarm that stops, nothing but the alarm is recorded and the step ends in an error instead of an update.
 """
@@ -74,11 +76,14 @@ def make_scorer(
 
     def score(problem_ids: Sequence[str], ids: Sequence[Sequence[int]], truncated: Sequence[bool], step: int) -> Scored:
         batch = _batch([by_id[problem_id] for problem_id in problem_ids], ids, truncated, step)
-        credits = wait(method.credit(batch))
+        given = method.credit(batch)
+        credits = given if isinstance(given, Credits) else wait(given)
         _refuse_unscored(credits, batch, step, limit)
         watched = watch(ledger.history, step, batch, credits, thresholds, marker=marker)
         _refuse_alarmed(watched, ledger)
         ledger.record(step, batch, credits, watched)
+        if credits.tokens is not None:
+            return Scored(_padded_credit(credits.tokens), credits.dropped_R)
         segment_RT = _padded([token_map.segment_of_token(r, s) for r, s in zip(ids, credits.segments, strict=True)])
         return Scored(token_advantages(np.nan_to_num(credits.advantages_RS), segment_RT), credits.dropped_R)
 
@@ -126,6 +131,13 @@ def _refuse_alarmed(watched: Watched, ledger: Ledger) -> None:
 
 def _stated(alarm: Alarm) -> str:
     return f"alarm {alarm.name}: {alarm.words}: {alarm.value:.3g} (stop at {alarm.threshold:g})"
+
+
+def _padded_credit(rows: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+    padded = np.zeros((len(rows), max((len(row) for row in rows), default=0)))
+    for i, row in enumerate(rows):
+        padded[i, : len(row)] = row
+    return padded
 
 
 def _padded(rows: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:

@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from exprl.config import Optimisation
+from exprl.config import Optimisation, PolicyConfig
 from exprl.errors import ConfigError
 
 if TYPE_CHECKING:
     from trl import GRPOConfig
 
-__all__ = ["grpo_settings", "world_size"]
+__all__ = ["checkpointing_key", "grpo_settings", "lora_settings", "world_size"]
 
 
 def world_size() -> int:
@@ -93,7 +93,7 @@ def grpo_settings(
         adam_beta2=optimisation.adam_betas[1],
         weight_decay=optimisation.weight_decay,
         max_grad_norm=optimisation.grad_clip,
-        **{_checkpointing(GRPOConfig): not cpu},
+        **{checkpointing_key(GRPOConfig): not cpu},
         bf16=bf16,
         use_cpu=cpu,
         # the record is ours
@@ -108,7 +108,23 @@ def grpo_settings(
     )
 
 
-def _checkpointing(settings: type[GRPOConfig]) -> str:
+def lora_settings(policy: PolicyConfig) -> Any:
+    """PEFT's configuration of the policy's adapter; None without one."""
+    if policy.lora is None:
+        return None
+    from peft import LoraConfig
+
+    targets = policy.lora.target_modules
+    return LoraConfig(
+        r=policy.lora.rank,
+        lora_alpha=policy.lora.alpha,
+        lora_dropout=0.0,  # it would make noise of the ratio of new to old probabilities
+        target_modules=targets if isinstance(targets, str) else list(targets),
+        task_type="CAUSAL_LM",
+    )
+
+
+def checkpointing_key(settings: type[Any]) -> str:
     """The name of activation checkpointing: transformers gave it a new one within version 5, and warns of the old."""
     names = {field.name for field in dataclasses.fields(settings)}
     return "activation_checkpointing" if "activation_checkpointing" in names else "gradient_checkpointing"

@@ -13,29 +13,27 @@ the monitor that stops.
 from __future__ import annotations
 
 import json
-import shutil
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from exprl.config import MonitorConfig, Optimisation, PolicyConfig, PromptConfig
 from exprl.engines.trl.checkpoint import check_policy_path, latest_checkpoint, load_tokenizer
 from exprl.engines.trl.ledger import Ledger, Row
 from exprl.engines.trl.prompts import prompts_of
+from exprl.engines.trl.saving import save_final
 from exprl.engines.trl.scoring import make_scorer
-from exprl.engines.trl.settings import grpo_settings
+from exprl.engines.trl.settings import grpo_settings, lora_settings
 from exprl.engines.trl.surroundings import pick_device, quiet, seeded_threads, waiting_room
 from exprl.errors import EngineError
 from exprl.methods import Method
+from exprl.methods.batch import PolicyReader
 from exprl.runs import disk_room
 from exprl.tokens import TokenMap
 from exprl.types import Problem
 from exprl.verify import Verifier
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
 
 __all__ = ["Stage", "train_stage"]
 
@@ -116,12 +114,14 @@ def train_stage(
                 stage.problems, stage.optimisation, prompt, tokenizer, chat=policy.chat, seed=stage.seed
             ),
             processing_class=tokenizer,
-            peft_config=_lora(policy),
+            peft_config=lora_settings(policy),
         )
+        if isinstance(method, PolicyReader):
+            method.bind(trainer.log_probs)
         trainer.add_callback(_ledger_callback(ledger, trainer, on_step))
         trainer.remove_callback(PrinterCallback)
         trainer.train(resume_from_checkpoint=str(newest) if newest else None)
-        _save_final(trainer, tokenizer, final)
+        save_final(trainer, tokenizer, final)
     return final
 
 
@@ -149,21 +149,6 @@ def _settings(stage: Stage, policy: PolicyConfig, checkpoints: Path) -> Any:
     return args
 
 
-def _lora(policy: PolicyConfig) -> Any:
-    if policy.lora is None:
-        return None
-    from peft import LoraConfig
-
-    targets = policy.lora.target_modules
-    return LoraConfig(
-        r=policy.lora.rank,
-        lora_alpha=policy.lora.alpha,
-        lora_dropout=0.0,  # it would make noise of the ratio of new to old probabilities
-        target_modules=targets if isinstance(targets, str) else list(targets),
-        task_type="CAUSAL_LM",
-    )
-
-
 def _ledger_callback(ledger: Ledger, trainer: Any, on_step: Callable[[Row], None]) -> Any:
     from transformers import TrainerCallback
 
@@ -180,18 +165,3 @@ def _ledger_callback(ledger: Ledger, trainer: Any, on_step: Callable[[Row], None
                 on_step(row)
 
     return LedgerCallback()
-
-
-def _save_final(trainer: Any, tokenizer: PreTrainedTokenizerBase, final: Path) -> None:
-    from exprl.engines.trl.trainer import place_checkpoint
-
-    aside = final.with_name(".final")
-    shutil.rmtree(aside, ignore_errors=True)
-    model = trainer.accelerator.unwrap_model(trainer.model)
-    if hasattr(model, "merge_and_unload"):
-        model = model.merge_and_unload()
-    if trainer.args.should_save:
-        model.save_pretrained(aside)
-        tokenizer.save_pretrained(aside)
-        place_checkpoint(aside, final)
-    trainer.accelerator.wait_for_everyone()

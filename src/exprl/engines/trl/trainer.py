@@ -18,8 +18,7 @@ What is overridden, and why:
   _compute_loss                     TRL's entropy bonus is a mean over a micro-batch; weighted by the micro-batch's share
                                     of tokens it is the mean over the update. The rest is TRL's, and a contract test
                                     (tests/engines/test_trl_contract.py) holds loss and gradient to the formula above.
-  _save_checkpoint                  writes aside and renames into place last, as step-000100.
-  create_model_card                 not written: a run directory is the record.
+  _save_checkpoint, create_model_card  see `exprl.engines.trl.saving`.
 
 If the judge fails too often the step stops before any update. The random state from before the sampling is put back and a
 checkpoint is written, so that the resumed run samples the very same rollouts. (Before the first update there is nothing to
@@ -31,28 +30,27 @@ cannot show a reference.
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import cast
 
 import torch
 from trl import GRPOTrainer
 from trl.models import unwrap_model_for_generation
 
+from exprl.engines.trl.logprobs import token_log_probs
+from exprl.engines.trl.saving import PlacedCheckpoints
 from exprl.engines.trl.scoring import Scored, Scorer
 from exprl.errors import MonitorStopError, UnscoredLimitError
 from exprl.evaluate.sample.generate import generate
+from exprl.methods.batch import Floats
 
-__all__ = ["SegmentGRPOTrainer", "place_checkpoint"]
+__all__ = ["SegmentGRPOTrainer"]
 
 _ROWS_ON_CPU = 64
 """Rows that go through the model at once on a CPU: larger tensors fall out of its caches."""
 
 
-class SegmentGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
+class SegmentGRPOTrainer(PlacedCheckpoints, GRPOTrainer):  # type: ignore[misc]
     """GRPO on advantages of shape (B, T) that a `Scorer` gives. Everything else is TRL's."""
 
     def __init__(self, *, scorer: Scorer, extra_state: Callable[[], dict[str, object]], **kwargs: object) -> None:
@@ -64,11 +62,27 @@ class SegmentGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
     @property
     def our_step(self) -> int:
         """The step in progress, from 1: a step is one sampled batch, whatever its number of updates."""
-        return int(self.state.global_step) // self._updates + 1
+        return self.steps_done + 1
+
+    @property
+    def steps_done(self) -> int:
+        """Complete steps so far."""
+        return int(self.state.global_step) // self._updates
 
     @property
     def _updates(self) -> int:
         return int(self.args.steps_per_generation) // int(self.args.gradient_accumulation_steps)
+
+    def log_probs(self, prompts: Sequence[Sequence[int]], completions: Sequence[Sequence[int]]) -> list[Floats]:
+        """The policy's log-probability of each completion token, at the sampling temperature and without gradient."""
+        with self.accelerator.autocast():
+            return token_log_probs(
+                self.accelerator.unwrap_model(self.model),
+                prompts,
+                completions,
+                temperature=self.temperature,
+                rows=min(_ROWS_ON_CPU, int(self.args.per_device_train_batch_size)),
+            )
 
     def _score(
         self,
@@ -182,37 +196,3 @@ class SegmentGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
             share = inputs["completion_mask"].sum() / tokens * micro_batches
             self.entropy_coef = self.args.entropy_coef * float(share)
         return cast(torch.Tensor, super()._compute_loss(model, inputs))
-
-    def create_model_card(self, *args: object, **kwargs: object) -> None:
-        """Write none."""
-
-    def _save_checkpoint(self, model: torch.nn.Module, trial: object) -> None:
-        folder = Path(self.args.output_dir)
-        aside = folder / ".writing"
-        shutil.rmtree(aside, ignore_errors=True)
-        self.args.output_dir = str(aside)
-        try:
-            super()._save_checkpoint(model, trial)
-        finally:
-            self.args.output_dir = str(folder)
-        if not self.args.should_save:
-            return
-        written = aside / f"checkpoint-{self.state.global_step}"
-        (written / "training_args.bin").unlink(missing_ok=True)  # a pickle that nobody reads
-        (written / "exprl.json").write_text(json.dumps(self._extra_state()), encoding="utf-8")
-        place_checkpoint(written, self._checkpoint_folder())
-        shutil.rmtree(aside, ignore_errors=True)
-
-    def _checkpoint_folder(self) -> Path:
-        return Path(self.args.output_dir) / f"step-{self.our_step - 1:06d}"
-
-
-def place_checkpoint(written: Path, target: Path) -> None:
-    """Make a finished folder visible under its name in one rename, durable first."""
-    for path in sorted(written.rglob("*")):
-        if path.is_file():
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
-    if target.exists():
-        shutil.rmtree(target)
-    written.rename(target)
