@@ -44,6 +44,7 @@ class Priming:
     layers: int = 2
     heads: int = 4
     feed_forward: int = 192
+    positions: int = 512  # a teacher of self-distillation reads problem, reference and answer
 
     @property
     def name(self) -> str:
@@ -112,7 +113,7 @@ def prime(priming: Priming) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast]:
             num_hidden_layers=priming.layers,
             num_attention_heads=priming.heads,
             num_key_value_heads=priming.heads,
-            max_position_embeddings=256,
+            max_position_embeddings=priming.positions,
             tie_word_embeddings=True,
             initializer_range=0.08,
             pad_token_id=tokenizer.pad_token_id,
