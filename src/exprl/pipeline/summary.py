@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from exprl.config import RunConfig
+from exprl.config import MethodConfig, OutcomeConfig, ProcessConfig, RunConfig
 from exprl.data import tally
 from exprl.evaluate.coverage import Counts, coverage, paired_difference
 from exprl.evaluate.diversity import diversity, mean_over_problems
@@ -57,7 +57,9 @@ def write_summary(run: RunDir) -> Numbers:
         "level": config.evaluate.level,
         "problems": {name: len(names) for name, names in ids.items()},
         "filter": _filter_tallies(run),
-        "credit": {arm: _credit(config, arm) for arm in config.arms},
+        "credit": {
+            arm: _credit(config, arm, has_code=any("code" in of for of in domains.values())) for arm in config.arms
+        },
         "versions": environment["packages"],
         **numbers(config, measured),
         "domains": by_domain(config, {place: found.counts for place, found in measured.items()}, domains),
@@ -158,9 +160,21 @@ def _filter_tallies(run: RunDir) -> dict[str, str]:
     return {name: str(tally(column)) for name, column in whys.items()}
 
 
-def _credit(config: RunConfig, arm: str) -> str:
+def _credit(config: RunConfig, arm: str, *, has_code: bool = False) -> str:
     """How the arm gives credit, in words."""
     method = config.arms[arm]
+    said = _judged_credit(method)
+    if not (has_code and isinstance(method, OutcomeConfig | ProcessConfig)):
+        return said
+    how = {
+        "share": "programs by the share of tests passed",
+        "all": "programs by all tests",
+        "never": "programs as well",
+    }
+    return f"{said}; {how[method.execution]}"
+
+
+def _judged_credit(method: MethodConfig) -> str:
     if method.type != "process":
         return {
             "outcome": "judge score of the whole trace",
