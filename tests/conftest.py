@@ -48,4 +48,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
                 item.add_marker(pytest.mark.skip(reason=reason))
 
 
+@pytest.fixture(scope="session")
+def strict_sandbox() -> None:
+    """Programs can be run here with every layer of isolation; skips, saying why, where they cannot."""
+    from exprl.errors import SandboxError
+    from exprl.verify.sandbox import open_sandbox
+
+    try:
+        open_sandbox().close()
+    except SandboxError as error:
+        pytest.skip(f"no strict sandbox here: {error}")
+
+
 _CACHE = pytest.StashKey[Path]()

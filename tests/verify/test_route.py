@@ -8,13 +8,12 @@ from pathlib import Path
 import pytest
 
 from exprl.config import MilestoneJudgeConfig, RunConfig, VerifierConfig, Way
-from exprl.errors import DataError, SandboxError
+from exprl.errors import DataError
 from exprl.judge import MilestoneJudge
 from exprl.pipeline.context import load_sets
 from exprl.types import Domain, Problem, Reference, Submission, Verdict
 from exprl.verify import RoutedVerifier, bears, build_verifier, route
 from exprl.verify.judged import JudgeVerifier
-from exprl.verify.sandbox import probe_layers
 
 CANARY = "canary-4711"
 ADD = '{"entry": "add", "cases": [{"args": [1, 2], "returns": 3}, {"args": [1, 1], "returns": 2}]}'
@@ -178,13 +177,8 @@ def test_the_configurations_judge_grades_only_where_it_is_let() -> None:
 # -- a mixed set, from the loader to the words
 
 
+@pytest.mark.usefixtures("strict_sandbox")
 def test_maths_choice_science_and_code_are_graded_side_by_side() -> None:
-    try:
-        missing = [layer.name for layer in probe_layers() if not layer.present]
-    except SandboxError as error:
-        pytest.skip(f"no sandbox here: {error}")
-    if missing:
-        pytest.skip(f"the strict sandbox lacks {', '.join(missing)} here")
     verifier = build_verifier(VerifierConfig(), dense=True)
     code = problem(tests=ADD, domain="code")
     pairs = [

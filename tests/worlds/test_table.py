@@ -9,10 +9,9 @@ import re
 import pytest
 
 from exprl.config import VerifierConfig
-from exprl.errors import DataError, SandboxError
+from exprl.errors import DataError
 from exprl.types import Problem
 from exprl.verify import build_verifier, grade_reference, route
-from exprl.verify.sandbox import probe_layers
 from exprl.worlds import load_problems
 from exprl.worlds.chain import EASY_STEPS
 from exprl.worlds.policy import Priming
@@ -84,13 +83,8 @@ def test_a_world_that_does_not_exist_is_refused_by_name() -> None:
         load_problems("world:mixd/easy")
 
 
+@pytest.mark.usefixtures("strict_sandbox")
 def test_references_pass_their_own_tests_and_half_a_program_passes_half() -> None:
-    try:
-        missing = [layer.name for layer in probe_layers() if not layer.present]
-    except SandboxError as error:
-        pytest.skip(f"no sandbox here: {error}")
-    if missing:
-        pytest.skip(f"the strict sandbox lacks {', '.join(missing)} here")
     verifier = build_verifier(VerifierConfig(), dense=True)
     code = [p for p in TRAIN if p.domain == "code" and p.meta["steps"] == 4][:4]
     halves = ["```python\ndef f(x):\n return " + repr(expected(p)[:2]) + "[x - 1] if x < 3 else 0\n```" for p in code]

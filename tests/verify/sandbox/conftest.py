@@ -1,4 +1,4 @@
-"""One strict jail for the tests of this folder; they skip, saying why, where a layer is missing."""
+"""One strict jail for the tests of this folder."""
 
 from __future__ import annotations
 
@@ -6,15 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from exprl.errors import SandboxError
 from exprl.verify.sandbox import Sandbox, open_sandbox
 
 
 @pytest.fixture(scope="session")
-def jail() -> Iterator[Sandbox]:
-    try:
-        sandbox = open_sandbox(workers=2)
-    except SandboxError as error:
-        pytest.skip(f"no strict sandbox here: {error}")
+def jail(strict_sandbox: None) -> Iterator[Sandbox]:
+    sandbox = open_sandbox(workers=2)
     yield sandbox
     sandbox.close()
