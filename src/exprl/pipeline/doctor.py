@@ -37,10 +37,11 @@ class Finding(NamedTuple):
 def examine(config: RunConfig | None) -> list[Finding]:
     """Look at the machine and, where given, at what a configuration needs."""
     findings = [_python(), *(_extra(name, packages) for name, packages in EXTRAS.items()), _device(), _verifier()]
-    findings.append(_sandbox(config))
+    data, ways = (None, Counter[str]()) if config is None else _data(config)
+    findings.append(_sandbox(config, needed=ways["tests"] > 0))
     findings.append(_disk(Path(config.output if config else ".")))
     if config is not None:
-        findings += [_policy(config), _data(config), _judge(config)]
+        findings += [_policy(config), *([data] if data else []), _judge(config)]
     return findings
 
 
@@ -85,12 +86,11 @@ def _verifier() -> Finding:
     )
 
 
-def _sandbox(config: RunConfig | None) -> Finding:
+def _sandbox(config: RunConfig | None, *, needed: bool) -> Finding:
     """The jail for programs: needed only where problems have tests."""
     from exprl.errors import SandboxError
     from exprl.verify.sandbox import open_sandbox, probe_layers
 
-    needed = config is not None and _routes(config).get("tests", 0) > 0
     profile = "strict" if config is None else config.verifier.sandbox
     try:
         open_sandbox(profile=profile).close()
@@ -99,18 +99,6 @@ def _sandbox(config: RunConfig | None) -> Finding:
         return Finding("sandbox", not needed, f"{'' if needed else 'needed only for code: '}{error}")
     held = f"programs run without {', '.join(missing)}" if missing else "programs run in a jail of all layers"
     return Finding("sandbox", True, f"{held} (profile {profile})")
-
-
-def _routes(config: RunConfig) -> Counter[str]:
-    """How many problems go to which verifier; nothing where the data cannot be loaded, which `_data` says."""
-    from exprl.pipeline.context import load_sets
-    from exprl.verify import route
-
-    try:
-        sets = load_sets(config)
-    except ExprlError:
-        return Counter()
-    return Counter(route(problem, config.verifier.domains).way for problems in sets.values() for problem in problems)
 
 
 def _disk(path: Path) -> Finding:
@@ -135,17 +123,20 @@ def _policy(config: RunConfig) -> Finding:
     return Finding("policy", True, model + ("" if Path(model).exists() else " (a Hub id; fetched on first use)"))
 
 
-def _data(config: RunConfig) -> Finding:
+def _data(config: RunConfig) -> tuple[Finding, Counter[str]]:
+    """The sets, and how many of their problems go to which verifier."""
     from exprl.pipeline.context import load_sets, refuse_overlaps
+    from exprl.verify import route
 
     try:
         sets = load_sets(config)
         refuse_overlaps(config, sets)
     except ExprlError as error:
-        return Finding("data", False, str(error))
+        return Finding("data", False, str(error)), Counter()
+    ways = Counter(route(problem, config.verifier.domains).way for problems in sets.values() for problem in problems)
     sizes = ", ".join(f"{name} {len(problems)}" for name, problems in sets.items())
-    graded = ", ".join(f"{way} {count}" for way, count in _routes(config).most_common())
-    return Finding("data", True, f"{sizes}; graded by {graded}")
+    graded = ", ".join(f"{way} {count}" for way, count in ways.most_common())
+    return Finding("data", True, f"{sizes}; graded by {graded}"), Counter[str](ways)
 
 
 def _judge(config: RunConfig) -> Finding:

@@ -29,13 +29,13 @@ from exprl.verify.answer import matches
 from exprl.verify.boxes import boxed
 from exprl.verify.options import LETTERS, options_of
 from exprl.verify.stated import after_thinking, stated_answer
+from exprl.verify.stored import NO_ANSWER, stored_answer
 
 __all__ = ["ChoiceVerifier", "chosen"]
 
 _SHOWN = 200
 _LONGEST = 2000
 _TAIL = 200_000
-_NO_GOLD = "no stored answer"
 _GOLD = "the stored answer names no option"
 _AMBIGUOUS = "ambiguous: the answer names several options without choosing"
 _NONE = "the answer names no option"
@@ -90,9 +90,8 @@ class ChoiceVerifier:
         """Nothing to stop."""
 
     def _verdict(self, problem: Problem, text: str) -> Verdict:
-        gold = problem.reference.reveal().answer
-        if gold is None or not gold.strip():
-            return Verdict(None, unscored=_NO_GOLD, judge=self.name)
+        if (gold := stored_answer(problem)) is None:
+            return Verdict(None, unscored=NO_ANSWER, judge=self.name)
         options = options_of(problem)
         stored = chosen(gold, options, several=True)
         if isinstance(stored, str):

@@ -27,12 +27,12 @@ from threading import Lock
 from exprl.types import Problem, Verdict
 from exprl.verify.answer import extract_answer, matches
 from exprl.verify.pool import Outcome, WorkerPool
+from exprl.verify.stored import NO_ANSWER, stored_answer
 
 __all__ = ["MathVerifier"]
 
 _MEMO = 65_536
 _SHOWN = 200
-_NO_GOLD = "no stored answer"
 _REASONS: dict[Outcome, str] = {
     "timeout": "timeout: comparing the answer took too long",
     "died": "the worker that compared the answer died",
@@ -85,9 +85,8 @@ class MathVerifier:
 
     def _at_once(self, problem: Problem, text: str) -> tuple[Verdict | None, _Pair | None]:
         """The verdict without a worker, or the pair that needs one."""
-        gold = problem.reference.reveal().answer
-        if gold is None or not gold.strip():
-            return Verdict(None, unscored=_NO_GOLD, judge=self.name), None
+        if (gold := stored_answer(problem)) is None:
+            return Verdict(None, unscored=NO_ANSWER, judge=self.name), None
         answer = extract_answer(text, stated=self._stated)
         equal = False if answer is None else matches(gold, answer)
         if equal is None and answer is not None:

@@ -12,6 +12,7 @@ from exprl.types import Problem, Verdict
 from exprl.verify.answer import final_answers
 from exprl.verify.math import MathVerifier
 from exprl.verify.protocol import Verifier
+from exprl.verify.stored import NO_ANSWER, stored_answer
 
 __all__ = ["grade_reference"]
 
@@ -57,11 +58,11 @@ def _grade(problems: Sequence[Problem], grader: Verifier) -> list[Verdict]:
 
 def _readings(problem: Problem) -> tuple[str, ...] | str:
     """What a trace would have to say to answer as the solution does, or the reason why there is nothing."""
-    solution, answer, tests = problem.reference.reveal()
+    solution, _, tests = problem.reference.reveal()
     if tests is not None:
         return (solution,) if solution is not None else "no reference solution"
-    if answer is None or not answer.strip():
-        return "no stored answer"
+    if stored_answer(problem) is None:
+        return NO_ANSWER
     if solution is None:
         return "no reference solution"
     answers = final_answers(solution)

@@ -31,6 +31,7 @@ from exprl.verify.answer import MAX_ANSWER
 from exprl.verify.choice import chosen
 from exprl.verify.options import options_of
 from exprl.verify.parts import split_parts
+from exprl.verify.stored import stored_answer
 
 __all__ = ["Route", "bears", "route"]
 
@@ -57,7 +58,7 @@ def route(problem: Problem, override: Mapping[Domain, Way] | None = None) -> Rou
         return Route(way, f"verifier.domains says so for {problem.domain}")
     if problem.reference.has_tests:
         return Route("tests", "it has tests")
-    answer = (problem.reference.reveal().answer or "").strip()
+    answer = (stored_answer(problem) or "").strip()
     if not answer or problem.domain == "code":
         return _without_answer(problem, answer)
     if (options := options_of(problem)) and _names_option(answer, options, problem.domain):

@@ -36,6 +36,7 @@ from exprl.verify.amounts import Amount, read_amount
 from exprl.verify.answer import extract_answer, normalise
 from exprl.verify.boxes import boxed
 from exprl.verify.parts import Part, split_parts
+from exprl.verify.stored import NO_ANSWER, stored_answer
 from exprl.verify.units import ONE, Unit, read_unit
 
 __all__ = ["ScienceVerifier"]
@@ -45,7 +46,6 @@ Bare = Literal["asked", "always", "never"]
 _SHOWN = 200
 _LONGEST = 4000
 _PARTS = 32
-_NO_GOLD = "no stored answer"
 _GOLD = "needs the judge: the stored answer is not an amount"
 _STATED = "needs the judge: the answer is not an amount"
 _ASKED = re.compile(r"\b(?:in|of|many|units?:?|much)\s+(?:units of\s+)?([^?,;:()\n]{1,40})", re.IGNORECASE)
@@ -81,9 +81,8 @@ class ScienceVerifier:
         """Nothing to stop."""
 
     def _verdict(self, problem: Problem, text: str) -> Verdict:
-        gold = problem.reference.reveal().answer
-        if gold is None or not gold.strip():
-            return Verdict(None, unscored=_NO_GOLD, judge=self.name)
+        if (gold := stored_answer(problem)) is None:
+            return Verdict(None, unscored=NO_ANSWER, judge=self.name)
         stored = split_parts(gold)
         said = _said(text, len(stored), self._stated)
         if said is None or len(said) > _LONGEST:
