@@ -20,7 +20,7 @@ from pathlib import Path
 from exprl.config import RunConfig
 from exprl.errors import RunError
 from exprl.pipeline.comparison import costs
-from exprl.pipeline.summary import Measured, Numbers, Place, measure, numbers
+from exprl.pipeline.summary import Measured, Numbers, Place, asked, measure, numbers
 from exprl.report.page import write_page
 from exprl.report.read import Record, read_run
 from exprl.report.rows import child
@@ -46,11 +46,7 @@ def compare_runs(paths: Sequence[Path], out: Path) -> tuple[Numbers, Path]:
         for (arm, stage, name), found in measure(run, ids).items():
             measured.setdefault((_called(run, arm), stage, name), found)
     summary: Numbers = {
-        "name": config.name,
-        "seeds": list(config.seeds),
-        "n": config.evaluate.n,
-        "level": config.evaluate.level,
-        "problems": {name: len(names) for name, names in ids.items()},
+        **asked(config, ids),
         "versions": read_json(runs[0].path / "environment.json")["packages"],
         **numbers(config, measured),
         "cost": {_called(run, arm): cost for run in runs for arm, cost in costs(run).items()},

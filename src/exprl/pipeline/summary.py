@@ -11,6 +11,7 @@ against each other, and what they cost: `exprl.pipeline.comparison`. "diversity"
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +27,7 @@ from exprl.pipeline.domains import by_domain
 from exprl.pipeline.jobs import evaluation_sets
 from exprl.runs import RunDir, is_done, read_json, read_jsonl, write_json
 
-__all__ = ["Measured", "Numbers", "Place", "measure", "numbers", "write_summary"]
+__all__ = ["Measured", "Numbers", "Place", "asked", "measure", "numbers", "write_summary"]
 
 Numbers = dict[str, object]
 Place = tuple[str, str, str]
@@ -51,11 +52,7 @@ def write_summary(run: RunDir) -> Numbers:
     measured = measure(run, ids)
     environment = read_json(run.path / "environment.json")
     summary: Numbers = {
-        "name": config.name,
-        "seeds": list(config.seeds),
-        "n": config.evaluate.n,
-        "level": config.evaluate.level,
-        "problems": {name: len(names) for name, names in ids.items()},
+        **asked(config, ids),
         "filter": _filter_tallies(run),
         "credit": {
             arm: _credit(config, arm, has_code=any("code" in of for of in domains.values())) for arm in config.arms
@@ -67,6 +64,17 @@ def write_summary(run: RunDir) -> Numbers:
     }
     write_json(run.summary, summary)
     return summary
+
+
+def asked(config: RunConfig, ids: Mapping[str, Sequence[str]]) -> Numbers:
+    """What a summary is of: name, seeds, samples a problem, level of the intervals, sizes of the sets."""
+    return {
+        "name": config.name,
+        "seeds": list(config.seeds),
+        "n": config.evaluate.n,
+        "level": config.evaluate.level,
+        "problems": {name: len(names) for name, names in ids.items()},
+    }
 
 
 def numbers(config: RunConfig, measured: dict[Place, Measured]) -> Numbers:
