@@ -3,9 +3,10 @@ r"""Untrusted programs, run where they can do no harm: a jail on Linux without a
     sandbox = open_sandbox(workers=2)
     sandbox.run(Program("def f(x):\n    return x + 1\n", calls=(Call("f", (1,)),)))  # Result("ok", "", (Returned(2),), "")
 
-A fork server (`inside.server`) starts in about a tenth of a second and forks every run from itself: a supervisor outside the
-jail and a candidate in it, alone in namespaces of its own, held by Landlock, a seccomp allow-list, no_new_privs, no
-capabilities and rlimits; without environment, without descriptors but its own four pipes and files, without /proc.
+A server (`inside.server`) starts in about a tenth of a second as two processes: a supervisor outside the jail, which reads what
+is to be run, and a zygote, which never does and forks a candidate for every run: alone in namespaces of its own, held by
+Landlock, a seccomp allow-list, no_new_privs, no capabilities and rlimits; without environment, without descriptors but its
+own four pipes and files, without /proc.
 
 **Threat model.** The candidate is arbitrary code, native code included (ctypes is there to be used), written by an
 optimiser that would rather be rewarded than right. What it must not be able to do, and how that is held:
@@ -14,8 +15,8 @@ optimiser that would rather be rewarded than right. What it must not be able to 
 - *Claim results of calls that were not made.* Calls arrive one at a time, each after the answer to the one before; an
   early or a spare answer ends the run without any. It *can* answer a call that was made with any plain data it likes,
   by writing to the pipe instead of returning. That is what a function does; nothing is gained by it.
-- *Forge a result.* The frame is written by the supervisor and signed with a nonce that was read only after the
-  candidate's process existed, into memory that it cannot see. What it prints is text.
+- *Forge a result.* The frame is written by the supervisor and signed with a nonce that only the supervisor reads, after
+  the candidate's process existed, into memory that was never the candidate's. What it prints is text.
 - *Reach or outlive anything.* Other runs, this process, files, network, the machine: see `layers`. All processes
   of a run end with it.
 - *Cost more than its limits.* Wall, CPU, memory, output, processes; parsing its answers takes linear time.

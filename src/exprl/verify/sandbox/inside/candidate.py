@@ -22,7 +22,7 @@ from typing import Any, NoReturn
 from . import landlock, limits, seccomp
 from .channel import pack, read_record
 from .kernel import die_with_parent, drop_privileges, forbid_new_privileges
-from .namespaces import library
+from .namespaces import enter_for_run, library
 from .plain import decode, encode
 
 __all__ = ["become_candidate"]
@@ -33,6 +33,7 @@ _STDIN, _STDOUT, _ASK, _ANSWER = 0, 1, 3, 4
 def become_candidate(ends: tuple[int, int, int, int], layers: frozenset[str]) -> NoReturn:
     """Jail this process, then do what the supervisor says. `ends`: standard input and output, questions, answers."""
     die_with_parent()
+    enter_for_run(layers)
     gc.enable()
     os.setsid()
     _keep_only(ends)

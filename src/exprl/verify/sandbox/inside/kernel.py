@@ -19,6 +19,7 @@ __all__ = [
     "bound_privileges",
     "die_with_parent",
     "drop_privileges",
+    "enter",
     "forbid_new_privileges",
     "make_read_only",
     "mount",
@@ -53,6 +54,11 @@ def system_call(number: int, *arguments: object) -> int:
 def unshare(flags: int) -> None:
     """New namespaces of the kinds in `flags`, for this process or (NEWPID) for its children."""
     _checked(_libc.unshare(ctypes.c_int(flags)))
+
+
+def enter(process: int, flags: int) -> None:
+    """The namespaces of the kinds in `flags` that the process behind a pidfd is in."""
+    _checked(_libc.setns(ctypes.c_int(process), ctypes.c_int(flags)))
 
 
 def mount(source: str, target: str, kind: str = "", flags: int = 0, options: str = "") -> None:

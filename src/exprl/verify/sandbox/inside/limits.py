@@ -18,7 +18,7 @@ THREADS = 16
 FILE_SIZE = 16 << 20
 TMP_SIZE = 64 << 20
 _STACK = 64 << 20
-_OWN = 2  # the server and the supervisor, which the kernel counts along
+_OWN = 2  # the zygote and who waits for it, which the kernel counts along
 
 
 def apply(memory: int, cpu: float, processes: int) -> None:

@@ -3,6 +3,9 @@
 Once a server: user (nobody's uid, no rights outside), net (no interface), uts, and mount with a root of its own that
 holds the Python library read-only (without site-packages), /dev/null and an empty /tmp; no /proc, no /sys, no home.
 Once a run: pid (its first process dies, all die), ipc, and mount again, with a fresh /tmp.
+
+The zygote is itself the first process of a pid namespace. Only there may it do what makes a namespace for each of its
+children: ask for a new one (which the next child is born into), fork, and turn back to its own.
 """
 
 from __future__ import annotations
@@ -13,10 +16,10 @@ import os
 import socket
 import sys
 
-from .kernel import NEWIPC, NEWNET, NEWNS, NEWPID, NEWUSER, NEWUTS, make_read_only, mount, pivot_root, unshare
+from .kernel import NEWIPC, NEWNET, NEWNS, NEWPID, NEWUSER, NEWUTS, enter, make_read_only, mount, pivot_root, unshare
 from .limits import TMP_SIZE
 
-__all__ = ["HOST", "INSIDE", "enter_for_run", "enter_for_server", "library"]
+__all__ = ["HOST", "INSIDE", "ChildNamespace", "enter_for_run", "enter_for_server", "library"]
 
 INSIDE = 4242
 """The uid and gid that a candidate sees as its own."""
@@ -49,17 +52,31 @@ def enter_for_server(layers: frozenset[str]) -> None:
         _build_root()
     elif "user" in layers:
         _become_nobody()
+    if "pid" in layers:  # the next fork is its first process
+        unshare(NEWPID)
+
+
+class ChildNamespace:
+    """While it is held, the next child is born as the first process of a new pid namespace."""
+
+    def __init__(self) -> None:
+        self._own = os.pidfd_open(os.getpid())
+
+    def __enter__(self) -> None:
+        unshare(NEWPID)
+
+    def __exit__(self, *_: object) -> None:
+        enter(self._own, NEWPID)
 
 
 def enter_for_run(layers: frozenset[str]) -> None:
-    """Namespaces of one run; the next fork makes the first process in the new pid namespace."""
+    """Namespaces of one run, but for the one it is born into."""
     if "mount" in layers:
         unshare(NEWNS)
         mount("tmpfs", "/tmp", "tmpfs", _FLAGS, f"size={TMP_SIZE},nr_inodes=1024,mode=700")
         os.chdir("/tmp")
-    for name, flag in (("ipc", NEWIPC), ("pid", NEWPID)):
-        if name in layers:
-            unshare(flag)
+    if "ipc" in layers:
+        unshare(NEWIPC)
 
 
 def _enter_user() -> None:

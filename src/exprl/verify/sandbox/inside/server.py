@@ -1,8 +1,8 @@
-"""The fork server: one process, started once, that forks a supervisor for every run.
+"""The server of a jail: a supervisor that reads requests, and a zygote that candidates are forked from.
 
-It never reads a request: a request's bytes are read by the run's supervisor, and by that only after the candidate's
-process exists. So no run can find in its memory anything of another run, nor its own nonce, nor calls still to come.
-The next supervisor and candidate stand ready, jailed and waiting, before the next request arrives.
+They are two processes from the start, and the supervisor never forks again. So no candidate can find in its memory
+anything of another run, nor its own nonce, nor calls still to come: the zygote never had them. The next candidate
+stands ready, jailed and waiting, before the next request arrives.
 """
 
 from __future__ import annotations
@@ -10,13 +10,16 @@ from __future__ import annotations
 import gc
 import importlib
 import os
+import socket
 import sys
+from typing import NoReturn
 
 from . import landlock, seccomp
 from .channel import pack
-from .kernel import bound_privileges
+from .kernel import bound_privileges, die_with_parent
 from .namespaces import enter_for_server, library
 from .supervisor import supervise
+from .zygote import serve_candidates
 
 __all__ = ["main"]
 
@@ -35,19 +38,47 @@ def main(control: int, layers: frozenset[str]) -> None:
     os.environ.clear()
     sys.argv[:] = [""]
     _be_killed_first()
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    zygote = os.fork()
+    if zygote == 0:
+        ours.close()
+        os.close(control)
+        _become_zygote(theirs, layers)
+    theirs.close()
+    said = ours.recv(1 << 12) or b"it ended"
+    os.write(control, pack(said if said == b"ready" else b"no: " + said))
+    if said == b"ready":
+        supervise(control, ours)
+    ours.close()
+    os.waitpid(zygote, 0)
+
+
+def _become_zygote(supervisor: socket.socket, layers: frozenset[str]) -> NoReturn:
+    """Enter the namespaces that runs share, then serve."""
     try:
         enter_for_server(layers)
+        die_with_parent()  # after the change of user, which would undo it
         _prepare(layers)
+        if "pid" in layers:
+            _be_first_in_namespace()
+        supervisor.send(b"ready")
+        for name in [name for name in sys.modules if name.partition(".")[0] == "inside"]:
+            del sys.modules[name]  # a clean table for honest code; no secret is in them
+        gc.collect()
+        gc.freeze()  # a garbage collection in a child then copies no page of these
+        serve_candidates(supervisor, layers)
+        os._exit(0)
     except OSError as error:
-        os.write(control, pack(f"no: {error.strerror or error}".encode()))
-        return
-    os.write(control, pack(b"ready"))
-    for name in [name for name in sys.modules if name.partition(".")[0] == "inside"]:
-        del sys.modules[name]  # a clean table for honest code; no secret is in them
-    gc.collect()
-    gc.freeze()  # a garbage collection in a child then copies no page of these
-    while _serve_one(control, layers):
-        pass
+        supervisor.send(f"{error.strerror or error}".encode())
+    finally:
+        os._exit(1)
+
+
+def _be_first_in_namespace() -> None:
+    """Go on as the first process of the pid namespace that was entered last; who entered it waits outside."""
+    if first := os.fork():
+        os._exit(os.waitpid(first, 0)[1] != 0)
+    die_with_parent()
 
 
 def _prepare(layers: frozenset[str]) -> None:
@@ -59,17 +90,6 @@ def _prepare(layers: frozenset[str]) -> None:
     if "seccomp" in layers:
         for fork in (False, True):
             seccomp.filter_here(fork)
-
-
-def _serve_one(control: int, layers: frozenset[str]) -> bool:
-    supervisor = os.fork()
-    if supervisor == 0:
-        status = 1
-        try:
-            status = supervise(control, layers)
-        finally:
-            os._exit(status)
-    return os.waitpid(supervisor, 0)[1] == 0
 
 
 def _be_killed_first() -> None:

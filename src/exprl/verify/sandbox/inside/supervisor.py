@@ -1,6 +1,6 @@
-"""The supervisor of one run: outside the jail, it asks, bounds, ends, and signs.
+"""The supervisor: outside the jail, it asks, bounds, ends, and signs, one run after another.
 
-It forks the candidate first and reads the request afterwards; sends the source, then one call at a time, each only
+It is handed a candidate that exists already, reads the request, sends the source, then one call at a time, each only
 when the answer to the one before is there. An answer that comes before its question is a forgery and ends the run.
 What it returns is a frame signed with the run's nonce (HMAC-SHA256), which arrived with the request.
 
@@ -9,55 +9,42 @@ It parses nothing that the candidate writes beyond lengths; `plain.decode` does 
 
 from __future__ import annotations
 
-import contextlib
-import gc
 import hmac
 import json
 import os
 import re
 import select
-import signal
+import socket
 import time
-from typing import Any, NoReturn
+from typing import Any
 
-from .candidate import become_candidate
 from .channel import pack, read_record
-from .namespaces import enter_for_run
+from .zygote import ENDED, HANDED
 
 __all__ = ["supervise"]
 
 _CHUNK = 1 << 16
 _NAME = re.compile(r'\{"e": "([A-Za-z_]\w{0,63})"\}', re.ASCII)
+_PID = re.compile(r"^Pid:\s*(\d+)$", re.MULTILINE)
 
 
-def supervise(control: int, layers: frozenset[str]) -> int:
-    """One run: 0 where a frame was sent, 2 where the other side has gone."""
-    gc.disable()  # a collection would copy pages that are shared with the server
-    enter_for_run(layers)
-    stdin = os.memfd_create("stdin")
-    (out, out_end), (ask_end, ask), (answer, answer_end) = os.pipe(), os.pipe(), os.pipe()
-    child = os.fork()
-    if child == 0:
-        _candidate((stdin, out_end, ask_end, answer_end), layers)
-    for end in (out_end, ask_end, answer_end):
-        os.close(end)
-    body = read_record(control)
-    if body is None:
-        _kill(child)
-        return 2
-    request = json.loads(body)
-    os.pwrite(stdin, request["stdin"].encode("utf-8", "replace"), 0)  # the offset is the candidate's
-    os.close(stdin)
-    frame = json.dumps(_Run(child, out, ask, answer, control, request).result()).encode()
-    _send(control, pack(hmac.digest(bytes.fromhex(request["nonce"]), frame, "sha256") + frame))
-    return 0
+def supervise(control: int, zygote: socket.socket) -> None:
+    """Serve runs until one of the two sides has gone."""
+    while (descriptors := socket.recv_fds(zygote, 1, HANDED)[1]) and (body := read_record(control)) is not None:
+        handle, stdin, *pipes = descriptors
+        request = json.loads(body)
+        os.pwrite(stdin, request["stdin"].encode("utf-8", "replace"), 0)  # the offset is the candidate's
+        frame = json.dumps(_Run(_pid(handle), pipes, control, zygote, request).result()).encode()
+        _send(control, pack(hmac.digest(bytes.fromhex(request["nonce"]), frame, "sha256") + frame))
+        for descriptor in descriptors:
+            os.close(descriptor)
 
 
-def _candidate(ends: tuple[int, int, int, int], layers: frozenset[str]) -> NoReturn:
-    try:
-        become_candidate(ends, layers)
-    finally:
-        os._exit(70)
+def _pid(handle: int) -> int:
+    """What a process is called here; the zygote knows it by another number."""
+    with open(f"/proc/self/fdinfo/{handle}", encoding="ascii") as file:
+        found = _PID.search(file.read())
+    return int(found[1]) if found else 0
 
 
 def _send(control: int, data: bytes) -> None:
@@ -66,31 +53,21 @@ def _send(control: int, data: bytes) -> None:
         view = view[os.write(control, view) :]
 
 
-def _kill(child: int) -> tuple[int, float]:
-    """End the whole tree: exit status of its first process, seconds of CPU that it used.
-
-    The first process of a pid namespace takes all the others with it; without one, its process group has to do. One
-    that is ending already keeps its own exit status.
-    """
-    for kill in (os.killpg, os.kill):
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            kill(child, signal.SIGKILL)
-    _, status, usage = os.wait4(child, 0)
-    return status, usage.ru_utime + usage.ru_stime
-
-
 class _Run:
     """The state of a run: what was asked, what has come back."""
 
-    def __init__(self, child: int, out: int, ask: int, answer: int, control: int, request: dict[str, Any]) -> None:
-        self._child, self._out, self._ask, self._answer, self._control = child, out, ask, answer, control
+    def __init__(
+        self, child: int, pipes: list[int], control: int, zygote: socket.socket, request: dict[str, Any]
+    ) -> None:
+        self._child, self._control, self._zygote = child, control, zygote
+        self._out, self._ask, self._answer = pipes
         wall, self._cpu, memory, self._output, processes = request["limits"]
         self._deadline = time.monotonic() + wall
         self._calls: list[list[Any]] = request["calls"]
         self._stdout, self._answers, self._received = bytearray(), list[str](), bytearray()
         self._asked, self._to_send = 0, bytearray()
         self._ended: tuple[str, str] | None = None
-        os.set_blocking(ask, False)
+        os.set_blocking(self._ask, False)
         limits = [memory, self._cpu, processes, self._output]
         self._put({"limits": limits, "source": request["source"], "calls": len(self._calls)})
 
@@ -100,15 +77,17 @@ class _Run:
         for descriptor in (self._out, self._answer):
             poller.register(descriptor, select.POLLIN)
         poller.register(self._control, 0)  # hang-up only
-        open_pipes = {self._out, self._answer}
+        open_pipes, waiting = {self._out, self._answer}, False
         while open_pipes and self._ended is None:
-            poller.register(self._ask, select.POLLOUT if self._to_send else 0)
+            if waiting != bool(self._to_send):  # a pipe whose reader has gone is always ready: asked only when needed
+                waiting = not waiting
+                poller.register(self._ask, select.POLLOUT) if waiting else poller.unregister(self._ask)
             for descriptor, _ in poller.poll(self._patience()):
                 if descriptor in open_pipes and not self._read(descriptor):
                     open_pipes.discard(descriptor)
                     poller.unregister(descriptor)
-                elif descriptor == self._ask and not self._write():
-                    self._to_send.clear()
+                elif descriptor == self._ask:
+                    self._write()
                 elif descriptor == self._control:
                     self._ended = ("killed", "nobody waits for it")
             self._check_time()
@@ -170,18 +149,19 @@ class _Run:
     def _put(self, question: object) -> None:
         self._asked += 1
         self._to_send += pack(json.dumps(question).encode())
+        self._write()
 
-    def _write(self) -> bool:
+    def _write(self) -> None:
         try:
             del self._to_send[: os.write(self._ask, self._to_send)]
         except BlockingIOError:
             pass
         except OSError:  # the candidate reads no more
-            return False
-        return True
+            self._to_send.clear()
 
     def _conclude(self) -> dict[str, Any]:
-        status, used = _kill(self._child)
+        self._zygote.send(b"e")
+        status, used = ENDED.unpack(self._zygote.recv(ENDED.size))
         stdout = self._stdout[: self._output].decode("utf-8", "replace")
         ended = self._ended or self._verdict(status, used)
         return {"status": ended[0], "reason": ended[1], "stdout": stdout, "answers": self._answers}
