@@ -67,6 +67,11 @@ def test_every_command_that_spends_can_say_first_what_it_would_do_and_every_comm
         assert ("--dry-run" in text) == (name not in {"report", "overlap", "doctor"}), name
 
 
+def test_the_module_is_the_command() -> None:
+    shown = run(sys.executable, "-m", "exprl", "--version")
+    assert (shown.returncode, shown.stdout.strip()) == (0, exprl.__version__)
+
+
 def test_without_a_command_help_is_shown() -> None:
     shown = run(str(COMMAND))
     assert (shown.returncode, shown.stderr) == (0, "")
