@@ -65,6 +65,20 @@ def test_the_paragraph_says_who_was_above_whom(tmp_path: Path) -> None:
     assert trained.startswith("On the training set hard_train")
 
 
+def test_of_many_arms_each_sentence_stands_alone_and_begins_with_what_it_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("exprl.report.findings._MANY", 3)
+    primed = {"stage1/16": (0.7, 0.5, 0.9), "stage1/1": (0.05, 0.04, 0.06), "stage2/1": (0.4, 0.3, 0.5)}
+    zero = {"stage1/16": (0.0, 0.0, 0.1), "stage1/1": (0.0, 0.0, 0.01), "stage2/1": (0.0, 0.0, 0.01)}
+    base = {"stage1/16": (0.0, 0.0, 0.1)}
+    said = make(tmp_path, base=base, sparse=zero, outcome=primed, process=primed)
+    assert said[0].endswith("tries each.")
+    assert said[1] == "After Stage I no different from base: sparse solved 0 and 0 of 8 (pass@16 0.000)."
+    assert said[2].startswith("After Stage I above base and sparse: outcome solved")
+    assert said[4].startswith("After Stage II above their own Stage I and sparse: outcome went from pass@1 0.050 to 0.400")
+
+
 def test_an_overlap_with_sparse_is_not_called_a_win(tmp_path: Path) -> None:
     held_out, _ = make(
         tmp_path,

@@ -4,7 +4,8 @@ A difference is claimed only where the interval of the paired difference leaves 
 interval, where those of the two numbers do not overlap. Everything else is "no difference", and a missing interval is "not
 comparable". The sentences say how many problems were solved in how many tries (counted from
 the samples, a number a seed) and pass@k (from `summary.json`): for Stage I at the largest k, which is coverage, for
-Stage II at k = 1, which is the headline. Arms of which the same can be said share a sentence.
+Stage II at k = 1, which is the headline. Arms of which the same can be said share a sentence; of many arms each sentence is a
+paragraph, which begins with what it says.
 
     >>> compare(Estimate(0.6, 0.5, 0.7), Estimate(0.4, 0.3, 0.5))
     'no difference'
@@ -22,6 +23,7 @@ from exprl.report.tally import Tally
 __all__ = ["against", "baseline", "compare", "findings", "interval", "join", "share", "word"]
 
 Comparison = Literal["above", "below", "no difference", "not comparable"]
+_MANY = 5  # arms from which on one paragraph a set is too much to read
 
 
 def compare(one: Estimate | None, other: Estimate | None) -> Comparison:
@@ -58,10 +60,12 @@ def baseline(record: Record) -> str:
 
 
 def findings(record: Record, *, sets: int = 3) -> list[str]:
-    """One paragraph a set, held-out sets first, for at most `sets` of them."""
+    """What to read of each set, held-out sets first, for at most `sets` of them: a paragraph, or one a sentence."""
     places = [("base", "stage1"), *((arm, stage) for arm in record.arms for stage in STAGES)]
     measured = [set_ for set_ in record.sets if any(record.coverage(arm, stage, set_) for arm, stage in places)]
-    paragraphs = [" ".join(_set_paragraph(record, set_)) for set_ in measured[:sets]]
+    said = [list(_set_sentences(record, set_)) for set_ in measured[:sets]]
+    many = len(record.arms) >= _MANY
+    paragraphs = [part for sentences in said for part in (sentences if many else [" ".join(sentences)])]
     if len(measured) > sets:
         paragraphs.append(f"The table below has {join(measured[sets:])} as well.")
     return paragraphs
@@ -83,16 +87,18 @@ def join(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}" if names else ""
 
 
-def _set_paragraph(record: Record, set_: str) -> Iterator[str]:
+def _set_sentences(record: Record, set_: str) -> Iterator[str]:
     kind = "training set" if set_ == "hard_train" else "held-out set"
     yield f"On the {kind} {set_}, the base policy {_base(record, set_)}."
     for stage, describe in (("stage1", _stage1), ("stage2", _stage2)):
         said = []
         for words, arms in _alike(record, set_, stage):
             words = words.replace("its own", "their own") if len(arms) > 1 else words
-            said.append(f"{join([describe(record, arm, set_) for arm in arms])}, {words}")
-        if said:
-            yield f"After {STAGES[stage]}, {'; '.join(said)}."
+            said.append((join([describe(record, arm, set_) for arm in arms]), words))
+        if len(record.arms) >= _MANY:
+            yield from (f"After {STAGES[stage]} {words}: {which}." for which, words in said)
+        elif said:
+            yield f"After {STAGES[stage]}, {'; '.join(f'{which}, {words}' for which, words in said)}."
     yield from _between(record, set_)
 
 

@@ -163,7 +163,8 @@ def _method(settings: Row) -> str:
     said = [string(settings, "type")]
     if settings.get("credit"):
         weight = number(settings, "outcome_weight") or 0.0
-        said.append(f"credit {string(settings, 'credit')}" + (f" + {weight:g} x outcome credit" if weight else ""))
+        credit = f"credit {string(settings, 'credit')} of {string(settings, 'scope') or 'prefix'} scores"
+        said.append(credit + (f" + {weight:g} x outcome credit" if weight else ""))
     steps, prompts, each = (number(settings, key) for key in ("steps", "prompts_per_step", "rollouts_per_prompt"))
     if steps and prompts and each:
         said.append(f"{steps:.0f} steps of {prompts:.0f} x {each:.0f} rollouts")
