@@ -76,7 +76,10 @@ def test_nobody_reaches_around_the_door_of_a_reference() -> None:
     assert [where for where in openers if where.partition("/")[0] not in OPENERS] == []
 
 
-@pytest.mark.parametrize("package", ["methods", "engines", "pipeline", "evaluate", "report", "cli", "worlds", "data"])
+@pytest.mark.parametrize(
+    "package",
+    ["methods", "engines", "pipeline", "evaluate", "report", "cli", "worlds", "data", "serve", "agents", "adapters"],
+)
 def test_what_is_not_a_judge_does_not_even_name_what_an_opened_reference_holds(package: str) -> None:
     for path in (ROOT / package).rglob("*.py"):
         for node in nodes(path):

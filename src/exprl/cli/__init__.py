@@ -35,6 +35,7 @@ _COMMANDS = {
     "eval": "Coverage of one policy: pass@k with intervals.",
     "behave": "How a policy reasons, beside the base: behaviours gained and lost.",
     "report": "Summary and report of a run, made again from its files.",
+    "serve": "Judge and rewards over HTTP, for actors that never hold a reference.",
     "overlap": "Evaluation problems that stand in the training data.",
     "doctor": "Can this machine do the work, and is the judge there?",
 }
