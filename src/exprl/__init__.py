@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from exprl.advantages import outcome_advantages, process_advantages
+    from exprl.agents import Trial, best_of_n, score, score_batch
     from exprl.config import RunConfig
     from exprl.data import load_problems
     from exprl.errors import ExprlError
+    from exprl.evaluate.advice import advise
     from exprl.evaluate.coverage import coverage, pass_at_k
     from exprl.judge import LLMJudge, MilestoneJudge
     from exprl.segment import split
@@ -34,22 +36,29 @@ __all__ = [
     "RunConfig",
     "Segment",
     "Submission",
+    "Trial",
     "Usage",
     "Verdict",
     "__version__",
+    "advise",
+    "best_of_n",
     "coverage",
     "load_problems",
     "outcome_advantages",
     "pass_at_k",
     "process_advantages",
+    "score",
+    "score_batch",
     "split",
 ]
 
 _HOMES = {
     "exprl.advantages": ("outcome_advantages", "process_advantages"),
+    "exprl.agents": ("Trial", "best_of_n", "score", "score_batch"),
     "exprl.config": ("RunConfig",),
     "exprl.data": ("load_problems",),
     "exprl.errors": ("ExprlError",),
+    "exprl.evaluate.advice": ("advise",),
     "exprl.evaluate.coverage": ("coverage", "pass_at_k"),
     "exprl.judge": ("LLMJudge", "MilestoneJudge"),
     "exprl.segment": ("split",),

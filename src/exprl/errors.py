@@ -11,6 +11,7 @@
     │   └── MonitorStopError    an alarm of the monitor that stops: the run pauses in a resumable state
     ├── VerifierError      a verifier that cannot be built or whose workers cannot be started
     │   └── SandboxError   a layer of isolation is missing, or the sandbox itself failed
+    ├── LeakError          what an actor would have read holds text of its hidden reference
     ├── EngineError        the trainer cannot do what was asked (missing extra, unsupported combination)
     └── CoverageError      pass@k asked for with k > n or without samples
 
@@ -26,6 +27,7 @@ __all__ = [
     "EngineError",
     "ExprlError",
     "JudgeError",
+    "LeakError",
     "MonitorStopError",
     "OverlapError",
     "RunError",
@@ -77,6 +79,10 @@ class VerifierError(ExprlError):
 
 class SandboxError(VerifierError):
     """Untrusted code cannot be run safely: a layer of isolation is missing, or the sandbox itself failed."""
+
+
+class LeakError(ExprlError):
+    """Reference text was about to reach an actor; nothing was sent, and the message does not quote it."""
 
 
 class EngineError(ExprlError):

@@ -150,6 +150,8 @@ def _print_result(result: Result) -> None:
         if excluded:
             print(f"  pass@{k}: {excluded} problems left out, with fewer than {k} scored samples")
     print(f"  of {tally.samples:,} samples {tally.unscored:,} unscored, {tally.truncated:,} truncated")
+    if result.advice is not None:
+        _print_indented(result.advice.text)
 
 
 def _print_plan(works: Sequence[Work], plan: Plan, folder: Path, *, as_json: bool) -> None:

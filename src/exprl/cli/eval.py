@@ -141,11 +141,14 @@ def _eval_sets(
         print(json.dumps({name: result.summary() for name, result in results.items()}))
         return
     table = Table(title=f"{policy or settings.policy.model}: coverage, {settings.evaluate.level:.0%} intervals")
-    ks = next(iter(results.values())).ks
+    ks = next(iter(results.values())).coverage.ks
     for column in ("set", *(f"pass@{k}" for k in ks)):
         table.add_column(column)
     for name, result in results.items():
-        cells = (f"{i.value:.3f} [{i.low:.3f}, {i.high:.3f}]" for i in result.intervals)
-        table.add_row(f"{name} ({result.problems[0]})", *cells)
+        cells = (f"{i.value:.3f} [{i.low:.3f}, {i.high:.3f}]" for i in result.coverage.intervals)
+        table.add_row(f"{name} ({result.coverage.problems[0]})", *cells)
     console().print(table)
+    for name, result in results.items():
+        if result.advice is not None:
+            console().print(f"{name}: {result.advice.text}", highlight=False, soft_wrap=True)
     console().print(f"samples: {folder}", highlight=False)

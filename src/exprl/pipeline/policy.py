@@ -5,19 +5,32 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import NamedTuple
 
 from exprl.config import RunConfig
 from exprl.errors import ConfigError, CoverageError
+from exprl.evaluate.advice import Advice, advise
 from exprl.evaluate.coverage import Counts, Coverage, coverage
 from exprl.evaluate.sample import count_correct, derive_seed
 from exprl.pipeline.context import named_set, open_sampler, open_verifier, policy_path
 from exprl.pipeline.jobs import evaluation_sets
 
-__all__ = ["check_ks", "evaluate_policy", "sample_set"]
+__all__ = ["Evaluated", "check_ks", "evaluate_policy", "sample_set"]
 
 
 _SERVED_BATCH = 8
 """Rows graded and written at once where a server samples one by one: no more than these are lost with the process."""
+
+
+class Evaluated(NamedTuple):
+    """One set: its coverage, and what it says should be done next (None where nothing was scored)."""
+
+    coverage: Coverage
+    advice: Advice | None
+
+    def summary(self) -> dict[str, object]:
+        """As `--json` has it."""
+        return {**self.coverage.summary(), "advice": None if self.advice is None else self.advice.as_dict()}
 
 
 def sample_set(config: RunConfig, policy: str | None, name: str, path: Path, n: int) -> Counts:
@@ -46,7 +59,7 @@ def sample_set(config: RunConfig, policy: str | None, name: str, path: Path, n: 
 
 def evaluate_policy(
     config: RunConfig, policy: str | None, folder: Path, *, ks: Sequence[int] | None = None
-) -> dict[str, Coverage]:
+) -> dict[str, Evaluated]:
     """Coverage of a policy on every evaluation set of the configuration.
 
     Raises:
@@ -59,11 +72,13 @@ def evaluate_policy(
             "nothing to evaluate on: set evaluate.train_problems = true or add a [data.evaluate.NAME] table"
         )
     n = config.evaluate.n
-    results: dict[str, Coverage] = {}
+    results: dict[str, Evaluated] = {}
     for name in evaluation_sets(config):
         path = folder / name / "samples.jsonl"
         counts = sample_set(config, policy, name, path, n)
-        results[name] = coverage(counts, ks, bootstrap=config.evaluate.bootstrap, level=config.evaluate.level)
+        bootstrap, level = config.evaluate.bootstrap, config.evaluate.level
+        advice = advise(counts, bootstrap=bootstrap, level=level) if counts.scored_SP.any() else None
+        results[name] = Evaluated(coverage(counts, ks, bootstrap=bootstrap, level=level), advice)
     return results
 
 

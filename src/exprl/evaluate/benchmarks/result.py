@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from exprl.evaluate.advice import Advice, advise
 from exprl.evaluate.benchmarks.errors import StandardError, standard_error
 from exprl.evaluate.coverage import Counts, Coverage, coverage
 from exprl.runs import iter_jsonl
@@ -51,6 +52,11 @@ class Result:
     coverage: Coverage
     errors: tuple[StandardError, ...]
 
+    @property
+    def advice(self) -> Advice | None:
+        """What the coverage says should be done next; None where nothing was scored."""
+        return advise(self.tally.counts) if self.tally.counts.scored_SP.any() else None
+
     def summary(self) -> dict[str, object]:
         """As `summary.json` and `--json` have it; None where there is nothing to take a number from."""
         scores: dict[str, object] = {
@@ -69,6 +75,7 @@ class Result:
             "n": self.n,
             "level": self.coverage.level,
             **scores,
+            "advice": None if (advice := self.advice) is None else advice.as_dict(),
             "excluded": {f"pass@{k}": left for k, left in zip(self.coverage.ks, self.coverage.excluded, strict=True)},
             "samples": self.tally.samples,
             "unscored": self.tally.unscored,
