@@ -8,6 +8,8 @@ import re
 import tomllib
 from pathlib import Path
 
+import pytest
+
 from exprl.cli.settings import validate
 
 README = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
@@ -17,8 +19,12 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
 
 
-def test_the_python_example_prints_what_its_comments_say() -> None:
-    (code,) = blocks("python")
+def test_there_are_python_examples() -> None:
+    assert len(blocks("python")) == 2
+
+
+@pytest.mark.parametrize("code", blocks("python"))
+def test_every_python_example_prints_what_its_comments_say(code: str) -> None:
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
         exec(compile(code, "README.md", "exec"), {})

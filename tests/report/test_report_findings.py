@@ -76,7 +76,9 @@ def test_of_many_arms_each_sentence_stands_alone_and_begins_with_what_it_says(
     assert said[0].endswith("tries each.")
     assert said[1] == "After Stage I no different from base: sparse solved 0 and 0 of 8 (pass@16 0.000)."
     assert said[2].startswith("After Stage I above base and sparse: outcome solved")
-    assert said[4].startswith("After Stage II above their own Stage I and sparse: outcome went from pass@1 0.050 to 0.400")
+    assert said[4].startswith(
+        "After Stage II above their own Stage I and sparse: outcome went from pass@1 0.050 to 0.400"
+    )
 
 
 def test_an_overlap_with_sparse_is_not_called_a_win(tmp_path: Path) -> None:
