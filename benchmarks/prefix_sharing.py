@@ -45,8 +45,8 @@ from exprl.judge.asking.template import fenced, instruction, render, system
 from exprl.judge.http.client import ChatClient
 from exprl.judge.http.wire import Ask, Message, Reply
 from exprl.types import Problem, Reference, Submission, Usage
+from replica import BLOCK, PrefixCache
 
-BLOCK = 16
 FLOOR_GOAL, NAIVE_GOAL = 1.05, 5.0
 RUBRIC = load_rubric("prefix")
 PROBLEM_TOKENS, REFERENCE_TOKENS = 256, 2048
@@ -95,34 +95,6 @@ def encode_chat(tokenizer: Tokenizer, messages: Sequence[Message]) -> list[int]:
     turns = "".join(f"<|im_start|>{turn['role']}\n{turn['content']}<|im_end|>\n" for turn in messages)
     ids: list[int] = tokenizer.encode(f"{turns}<|im_start|>assistant\n").ids
     return ids
-
-
-class PrefixCache:
-    """Blocks of tokens, each known by all that stands before it."""
-
-    def __init__(self) -> None:
-        self._known: set[int] = set()
-
-    def found(self, ids: Sequence[int]) -> int:
-        """How many tokens at the beginning need no prefill. The last token always does: its logits are wanted."""
-        found = 0
-        for mark in _marks(ids[: len(ids) - 1]):
-            if mark not in self._known:
-                break
-            found += BLOCK
-        return found
-
-    def keep(self, ids: Sequence[int]) -> None:
-        """What a call leaves behind."""
-        self._known.update(_marks(ids))
-
-
-def _marks(ids: Sequence[int]) -> list[int]:
-    marks, mark = [], 0
-    for start in range(0, len(ids) - BLOCK + 1, BLOCK):
-        mark = hash((mark, *ids[start : start + BLOCK]))
-        marks.append(mark)
-    return marks
 
 
 class SimulatedServer:

@@ -37,6 +37,7 @@ _COMMANDS = {
     "report": "Summary and report of a run, made again from its files.",
     "serve": "Judge and rewards over HTTP, for actors that never hold a reference.",
     "overlap": "Evaluation problems that stand in the training data.",
+    "cluster": "Many GPUs, planned: who gets how many, memory, time of a step, bottleneck.",
     "doctor": "Can this machine do the work, and is the judge there?",
 }
 for _order, (_name, _help) in enumerate(_COMMANDS.items()):

@@ -10,7 +10,7 @@ reached, the rest is unscored and says so.
 
 The order of calls is made for a server's prefix cache. Of a rollout, the longest prefix goes first. Of a problem with
 several rollouts in a batch, one call goes first, alone: when the others come, problem and reference are in the cache. All
-calls of a problem go to the same endpoint.
+calls of a problem go to the same endpoint, or where that has more than its share to the next one, whole traces at a time.
 
 A problem without a worked solution is judged by its stored answer alone; one with neither is unscored, unless the rubric
 does without. No reason and no note holds reference text; `Verdict.raw`, the model's own words, may.
@@ -194,6 +194,7 @@ class LLMJudge:
         ask = Ask(
             messages,
             route=question.submission.problem.id,
+            trace=hash(question.submission.text),
             response_format=question.response_format(),
             logprobs=self._config.expected and not question.together,
             seed=replicate if self._config.samples > 1 else None,

@@ -21,6 +21,7 @@ SCRIPT = Path(__file__).parents[3] / "benchmarks" / "prefix_sharing.py"
 
 @pytest.fixture(scope="module")
 def benchmark() -> Iterator[ModuleType]:
+    sys.path.insert(0, str(SCRIPT.parent))  # as it is for a script; it shares a module with other benchmarks
     spec = importlib.util.spec_from_file_location("prefix_sharing", SCRIPT)
     assert spec is not None
     assert spec.loader is not None
@@ -28,6 +29,7 @@ def benchmark() -> Iterator[ModuleType]:
     spec.loader.exec_module(module)
     yield module
     del sys.modules["prefix_sharing"]
+    sys.path.remove(str(SCRIPT.parent))
 
 
 def test_a_block_is_found_only_behind_all_the_blocks_before_it(benchmark: ModuleType) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 
 import pytest
@@ -56,6 +57,64 @@ class TestStickiness:
 
     def test_an_endpoint_named_twice_is_one(self) -> None:
         assert len(Endpoints((URLS[0], URLS[0] + "/")).all) == 1
+
+
+class TestBoundedLoad:
+    def test_a_hot_route_fills_its_own_endpoint_and_then_the_next_in_its_order(self) -> None:
+        endpoints = Endpoints(URLS, concurrency=16, bound=1.25)
+        order = [endpoint.url for endpoint in endpoints._order("hot")]
+        loads: Counter[Endpoint] = Counter()
+        for _ in range(10):
+            loads[endpoints.pick("hot", loads=loads)] += 1  # type: ignore[index]
+        # share = ceil(1.25 x 16 / 4) = 5, and ceil(1.25 x 10 / 4) = 4: five at home, five at the second
+        assert {endpoint.url: count for endpoint, count in loads.items()} == {order[0]: 5, order[1]: 5}
+
+    def test_nothing_moves_while_its_endpoint_has_fewer_than_may_be_in_flight_there(self) -> None:
+        endpoints = Endpoints(URLS, concurrency=32)
+        loads: Counter[Endpoint] = Counter()
+        for _ in range(10):
+            loads[endpoints.pick("p", loads=loads)] += 1  # type: ignore[index]
+        assert list(loads.values()) == [10] == [endpoints.share]
+
+    def test_later_calls_of_a_trace_follow_the_first_though_its_endpoint_is_full(self) -> None:
+        endpoints = Endpoints(URLS[:2], concurrency=4)
+        one = picked(endpoints)
+        loads = {one: 50}
+        assert endpoints.pick("p", loads=loads) is not one
+        assert endpoints.pick("p", loads=loads, place=one) is one
+        assert endpoints.pick("p", {one}, loads, one) is not one
+        endpoints.is_down(one, "gone")
+        assert endpoints.pick("p", loads=loads, place=one) is not one
+
+    def test_where_the_others_are_down_or_tried_a_full_one_is_asked(self) -> None:
+        endpoints = Endpoints(URLS[:2], concurrency=4)
+        one, two = endpoints.all
+        loads = {one: 50, two: 0}
+        assert endpoints.pick("p", {two}, loads) is one
+        endpoints.is_down(two, "gone")
+        assert endpoints.pick("p", loads=loads) is one
+
+    def test_in_turn_a_route_counts_for_nothing(self) -> None:
+        endpoints = Endpoints(URLS[:3], sticky=False)
+        place = endpoints.all[0]
+        assert Counter(endpoints.pick("p", place=place).url for _ in range(30)) == dict.fromkeys(URLS[:3], 10)  # type: ignore[union-attr]
+
+    @given(
+        st.lists(st.sampled_from("abcdefgh"), max_size=300),
+        st.integers(1, 4),
+        st.integers(1, 40),
+        st.floats(1, 3),
+    )
+    def test_no_endpoint_has_more_than_its_bound(
+        self, routes: list[str], count: int, concurrency: int, bound: float
+    ) -> None:
+        endpoints = Endpoints(URLS[:count], concurrency=concurrency, bound=bound)
+        loads: Counter[Endpoint] = Counter()
+        for number, route in enumerate(routes, 1):
+            chosen = endpoints.pick(route, loads=loads)
+            assert chosen is not None
+            loads[chosen] += 1
+            assert loads[chosen] <= max(endpoints.share, math.ceil(bound * number / count))
 
 
 class TestHealth:

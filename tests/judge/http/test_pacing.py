@@ -109,6 +109,21 @@ class TestPace:
         await asyncio.gather(*(work() for _ in range(20)))
         assert (most, pace.in_flight) == (3, 0)
 
+    async def test_its_load_is_what_is_in_flight_and_what_waits(self) -> None:
+        pace = Pace(2)
+        asking = [asyncio.create_task(pace.enter(first=False)) for _ in range(5)]
+        await asyncio.sleep(0)
+        assert (pace.in_flight, pace.queued, pace.load) == (2, 3, 5)
+        asking[4].cancel()
+        await asyncio.sleep(0)
+        assert pace.load == 4
+        pace.leave()
+        assert (pace.in_flight, pace.queued) == (2, 1)
+        for left in (2, 1, 0):
+            pace.leave()
+            await asyncio.sleep(0)
+            assert pace.load == left
+
     async def test_those_that_are_asked_again_go_first(self) -> None:
         pace, order = Pace(1), []
 

@@ -7,10 +7,11 @@ body of an answer (a server may quote the prompt, and with it the reference), th
 
 What is tried again, up to `retries` times: 408, 409, 425, 429, 5xx, a dropped connection, a body that is not a
 completion; a hang (`timeout` seconds an attempt) once. Other statuses are final, and so is a reply above 4 MB. Where there
-are several endpoints the next attempt goes to one that this call has not tried (`exprl.judge.http.endpoints`), else it waits
-0.25, 0.5, 1, ... s, up to 8, give or take a half; after three faults in a row all calls to that endpoint wait with it. After
-a 429 it stays where its route belongs. `Retry-After` (seconds or a date) holds the whole endpoint, up to 60 s; how many
-calls are in flight adapts to what the endpoint bears (`exprl.judge.http.pacing`).
+are several endpoints (`judge.routing` says how calls are spread: `exprl.judge.http.endpoints`) the next attempt goes to one
+that this call has not tried, else it waits 0.25, 0.5, 1, ... s, up to 8, give or take a half; after three faults in a row
+all calls to that endpoint wait with it. After a 429 it stays where its route belongs. `Retry-After` (seconds or a date)
+holds the whole endpoint, up to 60 s; how many calls are in flight adapts to what the endpoint bears
+(`exprl.judge.http.pacing`).
 
 A server that cannot be reached is asked once more, unless another can be asked instead, which costs no retry. When all
 are down every call fails at once for five seconds, so that a batch of thousands notices a dead judge in about a second and the
@@ -28,6 +29,7 @@ import math
 import os
 import random
 import time
+from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import TracebackType
@@ -62,6 +64,7 @@ _CONNECT = 5.0
 _IDENTIFY = 60.0  # a local server may answer nothing else while it reads a long prompt
 _LONGEST_PAUSE = 60.0
 _LARGEST_BODY = 4 << 20
+_PLACES = 8192  # traces whose endpoint is remembered: many times what is judged at once
 _KEEP_ALIVE = 4.0  # below the 5 s after which common servers hang up, so that no call meets a closing connection
 _DEADLINE = "judge batch deadline reached"
 
@@ -76,6 +79,7 @@ class _Call:
 
     body: bytes
     route: str
+    trace: int | None
     began: float
     moves_left: int
     sent: int = 0
@@ -94,9 +98,9 @@ class _Call:
 
 
 class _Loop:
-    """What belongs to one event loop: its session, its limit of calls in flight, its pace for each endpoint."""
+    """What belongs to one event loop: its session, its limits of calls in flight, and where each trace went."""
 
-    def __init__(self, config: LLMJudgeConfig, endpoints: list[Endpoint], headers: Mapping[str, str]) -> None:
+    def __init__(self, config: LLMJudgeConfig, endpoints: Endpoints, headers: Mapping[str, str]) -> None:
         self.session = aiohttp.ClientSession(
             timeout=aiohttp.ClientTimeout(total=config.timeout, sock_connect=min(_CONNECT, config.timeout)),
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEP_ALIVE),
@@ -104,12 +108,32 @@ class _Loop:
             headers=headers,
         )
         self.slots = asyncio.Semaphore(config.concurrency)
-        self.paces = {endpoint: Pace(config.concurrency) for endpoint in endpoints}
+        # An endpoint that hangs holds no more than its share of the calls in flight: the others go on.
+        self.paces = {endpoint: Pace(endpoints.share) for endpoint in endpoints.all}
         self.identifying = asyncio.Lock()
+        self._places: OrderedDict[tuple[str, int], Endpoint] = OrderedDict()
+
+    def loads(self) -> dict[Endpoint, int]:
+        """Calls on their way to each endpoint."""
+        return {endpoint: pace.load for endpoint, pace in self.paces.items()}
+
+    def pick(self, endpoints: Endpoints, call: _Call) -> Endpoint | None:
+        """Where a call goes next, and its trace with it."""
+        if call.trace is None:
+            return endpoints.pick(call.route, call.tried, self.loads())
+        key = (call.route, call.trace)
+        chosen = endpoints.pick(call.route, call.tried, self.loads(), self._places.pop(key, None))
+        if chosen is not None:
+            self._places[key] = chosen
+            if len(self._places) > _PLACES:
+                self._places.popitem(last=False)
+        return chosen
 
 
 class ChatClient:
     """Chat completions at `config.urls`, at most `config.concurrency` in flight in each event loop.
+
+    Who asks for more waits: that is the back-pressure on whoever samples the traces.
 
     Raises:
         JudgeError: a URL is no http(s) URL, or the key is none.
@@ -118,7 +142,13 @@ class ChatClient:
     def __init__(self, config: LLMJudgeConfig) -> None:
         key = _key(config.api_key_env)
         self._config = config
-        self._endpoints = Endpoints(config.urls, has_key=bool(key))
+        self._endpoints = Endpoints(
+            config.urls,
+            has_key=bool(key),
+            concurrency=config.concurrency,
+            bound=config.load_bound,
+            sticky=config.routing == "sticky",
+        )
         self._urls = {endpoint: _chat_url(endpoint) for endpoint in self._endpoints.all}
         self._headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {})
         self._loops: dict[asyncio.AbstractEventLoop, _Loop] = {}
@@ -153,7 +183,8 @@ class ChatClient:
         Args:
             deadline: the `time.monotonic()` at which the batch is over: what has no reply by then is a `Failure`.
         """
-        call = _Call(payload(self._config, ask), ask.route, time.monotonic(), len(self._endpoints.all) - 1)
+        moves = len(self._endpoints.all) - 1
+        call = _Call(payload(self._config, ask), ask.route, ask.trace, time.monotonic(), moves)
         if deadline is None:
             return await self._until_answered(call)
         if call.began >= deadline:
@@ -200,7 +231,7 @@ class ChatClient:
 
     async def _until_answered(self, call: _Call) -> Reply | Failure:
         here = self._here()
-        while (endpoint := self._endpoints.pick(call.route, call.tried)) is not None:
+        while (endpoint := here.pick(self._endpoints, call)) is not None:
             pace, falls = here.paces[endpoint], endpoint.falls
             if pause := call.wait_before(endpoint):
                 await asyncio.sleep(pause)
@@ -250,7 +281,7 @@ class ChatClient:
         if loop not in self._loops:
             for gone in [other for other in self._loops if other.is_closed()]:
                 self._loops.pop(gone).session.detach()
-            self._loops[loop] = _Loop(self._config, self._endpoints.all, self._headers)
+            self._loops[loop] = _Loop(self._config, self._endpoints, self._headers)
         return self._loops[loop]
 
     async def _attempt(self, session: aiohttp.ClientSession, endpoint: Endpoint, body: bytes) -> Reply | Fault:

@@ -88,9 +88,15 @@ class Pace:
     def __init__(self, most: int, *, clock: Callable[[], float] = time.monotonic) -> None:
         self.window = Window(most)
         self.in_flight = 0
+        self.queued = 0
         self._clock = clock
         self._held_until = -math.inf
         self._waiting: deque[asyncio.Future[None]] = deque()
+
+    @property
+    def load(self) -> int:
+        """Calls in flight, and those that wait for their turn."""
+        return self.in_flight + self.queued
 
     def turn(self, *, first: bool = False) -> _Turn:
         """Wait for a turn, and give it back at the end of the block. `first`: go before all that wait."""
@@ -122,11 +128,14 @@ class Pace:
             return
         turn = asyncio.get_running_loop().create_future()
         (self._waiting.appendleft if first else self._waiting.append)(turn)
+        self.queued += 1
         try:
             await turn
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():  # let in and cancelled in the same breath
                 self.leave()
+            else:
+                self.queued -= 1
             raise
 
     def leave(self) -> None:
@@ -146,6 +155,7 @@ class Pace:
         while self._waiting and self._is_open():
             turn = self._waiting.popleft()
             if not turn.done():
+                self.queued -= 1
                 self.in_flight += 1
                 turn.set_result(None)
 

@@ -64,12 +64,14 @@ class Message(TypedDict):
 class Ask(NamedTuple):
     """One question to a judge model.
 
-    Calls of equal `route` go to the same endpoint, so that its prefix cache holds what they share. `max_tokens` None means
-    the configuration's. `logprobs` asks for the likeliest tokens at each place of the reply.
+    Calls of equal `route` go to the same endpoint, so that its prefix cache holds what they share, and those of equal
+    `trace` even where it is full. `max_tokens` None means the configuration's. `logprobs` asks for the likeliest tokens at
+    each place of the reply.
     """
 
     messages: list[Message]
     route: str = ""
+    trace: int | None = None
     max_tokens: int | None = None
     response_format: Mapping[str, object] | None = None
     logprobs: bool = False
