@@ -16,6 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 
 __all__ = [
     "JUDGE_EXECUTION",
+    "ClusterConfig",
     "ColumnMap",
     "Credit",
     "DataConfig",
@@ -196,6 +197,12 @@ class LLMJudgeConfig(_Settings):
     url: str | Annotated[tuple[str, ...], Field(min_length=1)] = Field(
         default="http://127.0.0.1:8000/v1", description="one endpoint, or several that serve the same model"
     )
+    routing: Literal["sticky", "round_robin"] = Field(
+        default="sticky", description="sticky: all calls of a problem to one endpoint, whose prefix cache then holds it"
+    )
+    load_bound: Annotated[float, Field(ge=1, allow_inf_nan=False)] = Field(
+        default=1.25, description="most that one endpoint is given, as a multiple of its even share"
+    )
     api_key_env: str = "EXPRL_JUDGE_API_KEY"
     temperature: Annotated[float, Field(ge=0)] = 0.0
     max_tokens: Positive = 2048
@@ -217,7 +224,9 @@ class LLMJudgeConfig(_Settings):
         default={}, description="scope, or domain.scope -> a shipped rubric's name or the path of your own .toml"
     )
     trace_limit: Positive = Field(default=60_000, description="characters of a trace; a longer one loses its middle")
-    concurrency: Positive = Field(default=32, description="most calls in flight; fewer where the server asks for it")
+    concurrency: Positive = Field(
+        default=32, description="most calls in flight at all endpoints together; fewer where one asks for it"
+    )
     timeout: Annotated[float, Field(gt=0)] = Field(default=120.0, description="seconds for one call")
     batch_timeout: Annotated[float, Field(gt=0)] | None = Field(
         default=None, description="seconds for a batch; what is not judged by then is unscored"
@@ -247,7 +256,7 @@ class LLMJudgeConfig(_Settings):
 
 JUDGE_EXECUTION = frozenset(
     {
-        *("url", "api_key_env", "concurrency", "timeout", "batch_timeout", "retries", "cache"),
+        *("url", "routing", "load_bound", "api_key_env", "concurrency", "timeout", "batch_timeout", "retries", "cache"),
         *("price_in", "price_cached", "price_out", "cost_limit"),
     }
 )
@@ -563,6 +572,29 @@ class EvaluateConfig(_Settings):
     level: Annotated[float, Field(gt=0, lt=1)] = 0.95
 
 
+class ClusterConfig(_Settings):
+    """Where the updates run with `engine = "verl"`; says how the work is carried out, not what is computed."""
+
+    nodes: Positive = 1
+    gpus_per_node: Positive = Field(
+        default=4, description="for the policy; all of them must divide the rollouts of an update"
+    )
+    trainer: Literal["fsdp", "fsdp2", "megatron"] = "fsdp2"
+    rollout: Literal["vllm", "sglang", "cpu"] = Field(
+        default="vllm", description="who samples; cpu: sampling and training without a GPU, for trials"
+    )
+    tensor_parallel: Positive = Field(default=1, description="GPUs of one policy server")
+    gpu_memory: Annotated[float, Field(gt=0, lt=1)] = Field(
+        default=0.6, description="share of a GPU's memory for the policy server"
+    )
+    workers: Positive = Field(default=8, description="processes that drive rollouts and judge them")
+    older_trainer: bool = Field(default=False, description="verl's trainer of before 0.9")
+    address: str | None = Field(default=None, description="Ray's, such as 'auto'; default: started on this machine")
+    overrides: tuple[str, ...] = Field(
+        default=(), description="of verl's own configuration, as its command line takes them; they come last"
+    )
+
+
 class RunConfig(_Settings):
     """One experiment: filter, Stage I per arm, Stage II per arm, evaluation, report."""
 
@@ -576,6 +608,8 @@ class RunConfig(_Settings):
     tracker: Annotated[Tracker | None, _CanBeFalse] = Field(
         default=None, description="mirrors the rows of metrics.jsonl; they are always written"
     )
+    engine: Literal["trl", "verl"] = Field(default="trl", description="who updates: one machine, or a cluster")
+    cluster: ClusterConfig = ClusterConfig()
     policy: PolicyConfig = PolicyConfig()
     prompt: PromptConfig = PromptConfig()
     data: DataConfig

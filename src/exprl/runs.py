@@ -210,7 +210,7 @@ def _short(value: object) -> str:
 
 
 def _is_execution(key: str) -> bool:
-    """Whether a key says how work is done and not what is computed: also all of `monitor`, and a judge's or member's calls."""
+    """Whether a key says how work is done and not what is computed: also `monitor`, `cluster`, and a judge's calls."""
     part, _, leaf = key.rpartition(".")
     judge = part.split(".")[0] == "judge" and leaf in JUDGE_EXECUTION
-    return key in _EXECUTION_KEYS or key.startswith("monitor.") or judge
+    return key in _EXECUTION_KEYS or key.startswith(("monitor.", "cluster.")) or judge

@@ -34,6 +34,11 @@ def run_stage(
         from exprl.cli.plan import show_plan
 
         show_plan(settings, as_json=as_json)
+        if settings.engine == "verl":
+            from exprl.pipeline.cluster import check_cluster
+
+            for line in check_cluster(settings, stage, list(arms) or list(settings.arms)):
+                console(as_json).print(f"verl, {line}", highlight=False)
         return
     from exprl.cli.tables import show_summary
     from exprl.pipeline.run import open_run, prepare, run_chains, train_jobs

@@ -9,17 +9,24 @@ as a whole (`exprl.methods.execution`).
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
 from exprl.advantages import outcome_advantages, process_advantages
 from exprl.config import ProcessConfig, SegmentConfig
 from exprl.judge import Judge
-from exprl.methods.batch import Credits, Floats, RolloutBatch, whole_trace
+from exprl.methods.batch import Credits, Floats, Ints, RolloutBatch, whole_trace
 from exprl.methods.execution import executed
 from exprl.methods.outcome import NOT_JUDGED
-from exprl.rewards import final_scores, segment_scores
+from exprl.rewards import SegmentScores, final_scores, segment_scores
 from exprl.segment import split
 from exprl.types import Segment, Submission, Verdict
 
-__all__ = ["ProcessMethod"]
+__all__ = ["ProcessCredit", "ProcessMethod", "process_credit"]
+
+Bools = NDArray[np.bool_]
 
 
 class ProcessMethod:
@@ -42,20 +49,12 @@ class ProcessMethod:
         ]
         verdicts = await self._judge_complete(batch, segments, run)
         scored = segment_scores(verdicts)
-        advantages_RS = process_advantages(
-            scored.scores_RS,
-            scored.count_R,
-            batch.group_R,
-            truncated_R=batch.truncated_R,
-            credit=self._config.credit,
-            outcome_weight=self._config.outcome_weight,
-        )
-        rewards_R = final_scores(scored, batch.truncated_R)
-        _credit_whole(advantages_RS, rewards_R, batch, list(run))
+        run_R = np.isin(np.arange(len(batch.rollouts)), list(run))
+        credit = process_credit(scored, batch.group_R, batch.truncated_R, run_R, self._config)
         return Credits(
             segments=segments,
-            rewards_R=rewards_R,
-            advantages_RS=advantages_RS,
+            rewards_R=credit.rewards_R,
+            advantages_RS=credit.advantages_RS,
             scores=[tuple(v.score for v in row) for row in verdicts],
             verdicts=verdicts,
         )
@@ -84,8 +83,31 @@ class ProcessMethod:
         return verdicts
 
 
-def _credit_whole(advantages_RS: Floats, rewards_R: Floats, batch: RolloutBatch, run: list[int]) -> None:
-    """Write the group-relative credit of programs over that of their one segment, in place."""
-    if run:
-        relative_R = outcome_advantages(rewards_R, batch.group_R, truncated_R=batch.truncated_R)
-        advantages_RS[run, 0] = relative_R[run]
+class ProcessCredit(NamedTuple):
+    """(R,) rewards and (R, S) advantages; see `exprl.methods.batch.Credits`."""
+
+    rewards_R: Floats
+    advantages_RS: Floats
+
+
+def process_credit(
+    scored: SegmentScores, group_R: Ints, truncated_R: Bools, run_R: Bools, config: ProcessConfig
+) -> ProcessCredit:
+    """Scores to credit: of each segment by its progress, of a program that was run relative to the group. Pure.
+
+    Args:
+        run_R: (R,) programs; their one score is their reward.
+    """
+    advantages_RS = process_advantages(
+        scored.scores_RS,
+        scored.count_R,
+        group_R,
+        truncated_R=truncated_R,
+        credit=config.credit,
+        outcome_weight=config.outcome_weight,
+    )
+    rewards_R = final_scores(scored, truncated_R)
+    if run_R.any():
+        relative_R = outcome_advantages(rewards_R, group_R, truncated_R=truncated_R)
+        advantages_RS[run_R, 0] = relative_R[run_R]
+    return ProcessCredit(rewards_R, advantages_RS)

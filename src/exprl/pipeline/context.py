@@ -61,6 +61,10 @@ def check_inputs(config: RunConfig) -> None:
         JudgeError: a judge that cannot be built, or whose card `judge_card` finds wanting.
     """
     check_policy(config.policy)
+    if config.engine == "verl":
+        from exprl.pipeline.cluster import refuse_unrunnable  # which needs this module
+
+        refuse_unrunnable(config)
     if any(needs_judge(method) for method in config.arms.values()):
         build_judge(config.judge)
         check_card(config)

@@ -116,6 +116,11 @@ def _trained(
     if isinstance(settings, SftConfig):
         stage = SftStage(start, settings, problems, folder.path, job.seed)
         return train_sft(stage, config.policy, config.prompt, on_step=mirror)
+    if config.engine == "verl":
+        from exprl.pipeline.cluster import train_on_cluster
+
+        place = (job.arm, job.seed, job.stage)
+        return train_on_cluster(run, place, settings, start, folder, problems, on_step=mirror)
     judge = build_judge(config.judge, store=run.path) if needs_judge(settings) else None
     method: Method = (
         open_self_distillation(settings, start, problems, config.policy, config.prompt)

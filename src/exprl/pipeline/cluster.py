@@ -1,0 +1,211 @@
+"""A run on a cluster: what a worker of verl opens of its run directory, and the stage that is trained there.
+
+A worker is told where it is (`Place`), not what it needs: it opens the run's own configuration and the problems' source, so
+that nothing privileged is sent to it. Its verdicts are kept in a store of its own, since SQLite does not stand two machines
+on one file, and it takes its share of the judge's concurrency and cost limit.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal
+
+from exprl.config import (
+    JudgeConfig,
+    LLMJudgeConfig,
+    MethodConfig,
+    OutcomeConfig,
+    PanelJudgeConfig,
+    ProcessConfig,
+    RunConfig,
+    SftConfig,
+    SparseConfig,
+)
+from exprl.engines.trl.ledger import Row
+from exprl.engines.verl.compose import Paths, Value, overrides
+from exprl.engines.verl.credit import Graded
+from exprl.engines.verl.record import Attempt, PartWriter
+from exprl.engines.verl.room import Room, end_ids
+from exprl.engines.verl.train import ClusterStage, check_command, environment, train_cluster_stage
+from exprl.errors import ConfigError, EngineError
+from exprl.judge import build_judge
+from exprl.methods import build_method, needs_judge
+from exprl.pipeline.context import TRAIN_SET, load_sets, open_verifier
+from exprl.runs import RunDir, StageDir
+from exprl.types import Problem
+
+__all__ = ["Place", "check_cluster", "graded", "open_room", "refuse_unrunnable", "train_on_cluster"]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a worker is: the run's folder, and the stage of which arm and seed, in which attempt, from which policy."""
+
+    run: str
+    arm: str
+    seed: int
+    stage: Literal["stage1", "stage2"]
+    attempt: str
+    policy: str
+
+
+@lru_cache(maxsize=1)
+def open_room(place: Place) -> Room:
+    """The room of this process.
+
+    Raises:
+        EngineError: the run's folder is not there: the nodes share no file system.
+        ExprlError: whatever of the run's configuration cannot be opened here.
+    """
+    from exprl.engines.trl.checkpoint import load_tokenizer
+    from exprl.tokens import TokenMap
+
+    if not Path(place.run).is_dir():
+        raise EngineError(
+            f"{place.run} is not there on {socket.gethostname()}; the run's output folder must be one that all nodes share"
+        )
+    run = RunDir.open(place.run)
+    config, folder = run.config, run.stage(place.arm, place.seed, place.stage)
+    settings = graded(_settings(config, place))
+    store = folder.path / "judging" / f"{socket.gethostname()}-{os.getpid()}"
+    store.mkdir(parents=True, exist_ok=True)
+    judge = build_judge(_share(config.judge, config.cluster.workers), store=store) if needs_judge(settings) else None
+    tokenizer = load_tokenizer(place.policy)
+    attempt = Attempt(place.attempt, folder.path / "parts")
+    dense = isinstance(settings, OutcomeConfig | ProcessConfig) and settings.execution == "share"
+    return Room(
+        load_sets(config, leave_out=config.data.evaluate)[TRAIN_SET],
+        settings,
+        build_method(settings, judge, config.segments),
+        open_verifier(config, store=store, dense=dense),
+        tokenizer,
+        TokenMap.from_tokenizer(tokenizer),
+        config.prompt,
+        config.policy,
+        attempt=attempt,
+        ends=end_ids(place.policy, tokenizer.eos_token_id),
+        write=PartWriter(attempt),
+        on_close=None if judge is None else judge.aclose,
+    )
+
+
+def graded(settings: MethodConfig) -> Graded:
+    """Settings of a method that verl runs.
+
+    Raises:
+        ConfigError: self-distillation, or SFT, which takes no rollouts.
+    """
+    if isinstance(settings, OutcomeConfig | ProcessConfig | SparseConfig):
+        return settings
+    raise ConfigError(
+        f"the method {settings.type!r} does not run under verl: its teacher is asked for log-probabilities at the sampling "
+        "temperature, which verl's servers do not give of a prompt; run this arm with engine = 'trl'"
+    )
+
+
+def train_on_cluster(
+    run: RunDir,
+    place: tuple[str, int, Literal["stage1", "stage2"]],
+    settings: MethodConfig,
+    start: str,
+    folder: StageDir,
+    problems: Sequence[Problem],
+    on_step: Callable[[Row], None],
+) -> Path:
+    """The final checkpoint of a stage: made under verl, gone on with, or there already.
+
+    Raises:
+        ConfigError: a method that verl does not run.
+        EngineError: see `train_cluster_stage`.
+    """
+    _refuse_missing()
+    arm, seed, stage = place
+    said: dict[str, Value] = {"run": str(run.path.resolve()), "arm": arm, "seed": seed, "stage": stage}
+    return train_cluster_stage(
+        ClusterStage(run.config, start, graded(settings), problems, folder.path, seed, said), on_step=on_step
+    )
+
+
+def refuse_unrunnable(config: RunConfig) -> None:
+    """Refuse, before anything is spent, arms that verl cannot run as configured; SFT is trained on one machine anyway.
+
+    Raises:
+        EngineError: verl is not installed.
+        ConfigError: a method that verl does not run, or GPUs that do not divide an update.
+    """
+    _refuse_missing()
+    stages = {**config.arms, **({"stage2": config.stage2} if config.stage2 is not None else {})}
+    for name, settings in stages.items():
+        if not isinstance(settings, SftConfig):
+            _composed(config, name, graded(settings), "stage1")
+
+
+def check_cluster(config: RunConfig, stage: Literal["stage1", "stage2"], arms: Sequence[str]) -> list[str]:
+    """Compose a stage of these arms for verl and have verl validate it; a line for each that says what was done.
+
+    Raises:
+        ConfigError: the GPUs do not divide an update.
+        EngineError: verl refuses it.
+    """
+    lines = []
+    for arm in arms:
+        settings = config.arms[arm] if stage == "stage1" else config.stage2
+        if isinstance(settings, OutcomeConfig | ProcessConfig | SparseConfig):
+            said = _composed(config, arm, settings, stage)
+            done = _validated(arm, said, environment(config.cluster))
+            lines.append(f"{arm}: {len(said)} overrides composed; {done}")
+        else:
+            lines.append(f"{arm}: not for verl; train it with engine = 'trl'")
+    return lines
+
+
+def _composed(config: RunConfig, arm: str, method: Graded, stage: str) -> list[str]:
+    folder = Path(config.output).resolve() / config.name
+    paths = Paths(config.policy.model, folder / "dataset", folder / "verl", folder / "log")
+    place: dict[str, Value] = {"run": str(folder), "arm": arm, "seed": 0, "stage": stage}
+    place |= {"attempt": "check", "policy": paths.policy}
+    return overrides(config, method, paths, place, seed=0, steps=method.steps)
+
+
+def _validated(arm: str, said: Sequence[str], variables: dict[str, str]) -> str:
+    if find_spec("verl") is None:
+        return "not validated: verl is not installed here (pip install 'exprl[verl]')"
+    done = subprocess.run(check_command(said), capture_output=True, text=True, env={**os.environ, **variables})
+    if done.returncode:
+        lines = [line for line in done.stderr.splitlines() if line.strip()]
+        raise EngineError(f"{arm}: {lines[-1].removeprefix('error: ') if lines else 'verl gave no reason'}")
+    return "validated by verl, plug-in registered"
+
+
+def _settings(config: RunConfig, place: Place) -> MethodConfig:
+    if place.stage == "stage1":
+        return config.arms[place.arm]
+    if config.stage2 is None:
+        raise ConfigError("a Stage-II job in a run without Stage II")
+    return config.stage2
+
+
+def _refuse_missing() -> None:
+    if find_spec("verl") is None:
+        raise EngineError("engine = 'verl' needs the verl extra: pip install 'exprl[verl]'")
+
+
+def _share(judge: JudgeConfig, workers: int) -> JudgeConfig:
+    """One worker's part of what the judge may be asked at once, and of what it may cost."""
+    if isinstance(judge, PanelJudgeConfig):
+        members = {
+            name: member.model_copy(update={"judge": _share(member.judge, workers)})
+            for name, member in judge.members.items()
+        }
+        return judge.model_copy(update={"members": members})
+    if not isinstance(judge, LLMJudgeConfig):
+        return judge
+    limit = None if judge.cost_limit is None else judge.cost_limit / workers
+    return judge.model_copy(update={"concurrency": max(1, judge.concurrency // workers), "cost_limit": limit})
