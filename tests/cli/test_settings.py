@@ -207,3 +207,10 @@ def test_a_long_value_is_shortened_in_the_message(path: Path) -> None:
 def test_a_type_given_by_flag_replaces_the_judge_only_as_a_whole(path: Path) -> None:
     assert "unknown key 'judge.model'" in refused(path, "--judge.type=milestone")
     assert load_config(path, ["--judge", '{type = "milestone"}']).judge == MilestoneJudgeConfig()
+
+
+def test_what_is_printed_is_text_and_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
+    from exprl.cli.options import console
+
+    console().print("pip install 'exprl[verl]' [red]:smile:[/nowhere]")
+    assert capsys.readouterr().out == "pip install 'exprl[verl]' [red]:smile:[/nowhere]\n"

@@ -28,4 +28,5 @@ def console(as_json: bool = False) -> Console:
     """Where people read: standard output, or standard error when that carries JSON."""
     from rich.console import Console
 
-    return Console(stderr=as_json, soft_wrap=True)
+    # [verl] is an extra and :8000: a port: what is printed is text, never markup
+    return Console(stderr=as_json, soft_wrap=True, markup=False, emoji=False)

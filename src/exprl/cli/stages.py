@@ -4,12 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from exprl.cli.options import console
 from exprl.errors import ConfigError, RunError
 
+if TYPE_CHECKING:
+    from exprl.config import RunConfig
+
 __all__ = ["run_stage"]
+
+
+def _show_cluster(
+    settings: RunConfig, stage: Literal["stage1", "stage2"], arms: Sequence[str], *, as_json: bool
+) -> None:
+    """What verl says of its configuration, and what a step would take on the cluster's GPUs."""
+    from exprl.cli.cluster import print_cluster
+    from exprl.cluster import plan_configured
+    from exprl.pipeline.cluster import check_cluster
+
+    for line in check_cluster(settings, stage, arms or list(settings.arms)):
+        console(as_json).print(f"verl, {line}", highlight=False)
+    if as_json or settings.cluster.rollout == "cpu":
+        return
+    try:
+        print_cluster(plan_configured(settings, arms=arms), as_json=False)
+    except ConfigError as error:  # what verl runs may be a model whose shape is not known, or a panel of judges
+        console().print(f"no plan of a step: {error}", highlight=False)
 
 
 def run_stage(
@@ -35,10 +56,7 @@ def run_stage(
 
         show_plan(settings, as_json=as_json)
         if settings.engine == "verl":
-            from exprl.pipeline.cluster import check_cluster
-
-            for line in check_cluster(settings, stage, list(arms) or list(settings.arms)):
-                console(as_json).print(f"verl, {line}", highlight=False)
+            _show_cluster(settings, stage, list(arms), as_json=as_json)
         return
     from exprl.cli.tables import show_summary
     from exprl.pipeline.run import open_run, prepare, run_chains, train_jobs
