@@ -68,7 +68,7 @@ def random_policy(folder: Path) -> str:
     return str(folder)
 
 
-@pytest.mark.filterwarnings("default")  # the package's own warnings are not ours to mend
+@pytest.mark.filterwarnings("ignore::FutureWarning:transformers")  # the package's own warnings are not ours to mend
 def test_trls_own_trainer_takes_a_step_with_it(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     pytest.importorskip("trl", reason="trl is not installed")
     from datasets import Dataset
@@ -95,7 +95,8 @@ def test_trls_own_trainer_takes_a_step_with_it(tmp_path: Path, caplog: pytest.Lo
     assert "returned None" in caplog.text
 
 
-@pytest.mark.filterwarnings("default")
+@pytest.mark.filterwarnings("ignore::FutureWarning:transformers")
+@pytest.mark.slow
 def test_the_example_trains(tmp_path: Path) -> None:
     pytest.importorskip("trl", reason="trl is not installed")
     from loading import load

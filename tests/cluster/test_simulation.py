@@ -118,6 +118,7 @@ def benchmark() -> Iterator[ModuleType]:
     sys.path.remove(str(SCRIPT.parent))
 
 
+@pytest.mark.slow
 def test_real_processes_take_no_less_and_find_as_much_in_their_caches(benchmark: ModuleType) -> None:
     setting = benchmark.BASE._replace(problems=3, group=2, prefixes=3)
     with benchmark.replicas(2, benchmark.POLICY) as policies, benchmark.replicas(2, benchmark.JUDGE) as judges:

@@ -88,6 +88,7 @@ def test_two_epochs_are_made_with_a_warm_up_and_a_cosine_and_no_rollouts(base: P
     assert losses[-1] < 0.7 * losses[0]
 
 
+@pytest.mark.slow
 def test_a_killed_stage_ends_with_the_numbers_of_an_uninterrupted_one(base: Path, tmp_path: Path) -> None:
     whole = tune(stage(base, tmp_path / "whole"))
     with pytest.raises(KeyboardInterrupt):

@@ -59,6 +59,7 @@ def test_a_killed_stage_ends_with_the_numbers_of_an_uninterrupted_one(base: Path
     assert records(tmp_path / "whole") == records(tmp_path / "killed")
 
 
+@pytest.mark.slow
 def test_a_stage_killed_again_and_again_ends_the_same(base: Path, tmp_path: Path) -> None:
     settings = outcome(save_every=2, kl=0.1)
     whole = train(base, tmp_path / "whole", settings)

@@ -122,7 +122,10 @@ def test_too_many_unscored_rollouts_stop_the_stage_before_the_update(base: Path,
     assert not (tmp_path / "final").exists()
 
 
-@pytest.mark.parametrize(("step", "updates"), [(1, 1), (3, 2), (4, 1)])
+@pytest.mark.parametrize(
+    ("step", "updates"),
+    [pytest.param(1, 1, marks=pytest.mark.slow), (3, 2), pytest.param(4, 1, marks=pytest.mark.slow)],
+)
 def test_after_the_judge_is_mended_the_run_is_as_if_it_had_never_failed(
     base: Path, tmp_path: Path, step: int, updates: int
 ) -> None:
