@@ -30,9 +30,10 @@ MODULES = (
     *("types", "errors", "data", "segment", "turns", "rewards", "advantages"),
     *("judge.protocol", "judge.milestone", "judge.llm", "judge.panel"),
     *("verify", "verify.route", "verify.evidence", "verify.code", "verify.sandbox"),
-    *("agents.scoring", "agents.result", "agents.search", "agents.view"),
+    *("agents.trial", "agents.scoring", "agents.result", "agents.search", "agents.view"),
     *("evaluate.coverage", "evaluate.advice", "monitor"),
     *("adapters", "adapters.book", "adapters.trl", "adapters.verl", "adapters.inspect", "adapters.verifiers"),
+    *("adapters.graders", "cluster.planner", "cluster.assumptions"),
     *("serve", "serve.auth", "serve.limits", "runs"),
 )
 
