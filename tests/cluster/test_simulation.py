@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import math
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -14,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exprl.cluster.simulate import Copies, JudgeSpeed, Sampled, Step, simulate
+from loading import loaded_benchmark
 
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "cluster_model.py"
 ONE = Step(
     policy=Copies(1, 1),
     token=0.1,
@@ -107,15 +104,8 @@ def test_nothing_is_lost_and_nothing_is_done_faster_than_it_can_be(
 
 @pytest.fixture(scope="module")
 def benchmark() -> Iterator[ModuleType]:
-    sys.path.insert(0, str(SCRIPT.parent))
-    spec = importlib.util.spec_from_file_location("cluster_model", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = sys.modules["cluster_model"] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules["cluster_model"]
-    sys.path.remove(str(SCRIPT.parent))
+    with loaded_benchmark("cluster_model") as module:
+        yield module
 
 
 @pytest.mark.slow

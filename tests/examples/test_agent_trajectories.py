@@ -7,7 +7,6 @@ import contextlib
 import json
 import random
 import re
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,21 +15,14 @@ from types import ModuleType
 import pytest
 from aiohttp import web
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "agent_trajectories.py"
+from loading import load
+
 pytest.importorskip("matplotlib", reason="matplotlib is not installed: pip install 'exprl[eval]'")
 
 
 @pytest.fixture(scope="module")
 def example() -> ModuleType:
-    import importlib.util
-
-    spec = importlib.util.spec_from_file_location("agent_trajectories", EXAMPLE)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["agent_trajectories"] = module
-    spec.loader.exec_module(module)
-    return module
+    return load("agent_trajectories")
 
 
 class Player:

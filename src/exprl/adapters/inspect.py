@@ -59,7 +59,7 @@ def hidden_reference(
     def make() -> Scorer:
         async def score(state: TaskState, target: Target) -> Score:
             problem = book.find(state.sample_id, "Inspect")
-            trial = Trial(chat(state.messages), problem.reference, problem.text, problem.id, problem.domain)
+            trial = Trial.of(problem, chat(state.messages))
             (found,) = await score_batch([trial], judge=judge, verifier=verifier, steps=steps)
             return _score(found)
 

@@ -60,17 +60,13 @@ def outcome_reward(
         ids = columns.get(column)
         if not isinstance(ids, Sequence) or isinstance(ids, str) or len(ids) != len(completions):
             raise DataError(f"the data set has no column {column!r} with a problem's id a row; add it, or name another")
-        trials = [_trial(book.find(id_, "TRL"), told) for id_, told in zip(ids, completions, strict=True)]
+        trials = [Trial.of(book.find(id_, "TRL"), told) for id_, told in zip(ids, completions, strict=True)]
         rewards = [word.score for word in await outcome_batch(trials, judge=judge, verifier=verifier)]
         _log(columns.get("log_metric"), rewards)
         return rewards
 
     reward.__name__ = name
     return reward
-
-
-def _trial(problem: Problem, completion: Trace) -> Trial:
-    return Trial(completion, problem.reference, problem.text, problem.id, problem.domain)
 
 
 def _log(log_metric: object, rewards: Sequence[float | None]) -> None:

@@ -105,7 +105,7 @@ def _scoring(
 ) -> Callable[[Any, Any], Awaitable[float]]:
     async def scored(task: Any, trace: Any) -> float:
         problem = book.find(task.id, "verifiers")
-        trial = Trial(chat(trace.messages), problem.reference, problem.text, problem.id, problem.domain)
+        trial = Trial.of(problem, chat(trace.messages))
         (found,) = await score_batch([trial], judge=judge, verifier=verifier, steps=steps)
         trace.info["exprl"] = found.as_dict()
         if found.outcome is None:

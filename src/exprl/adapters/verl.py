@@ -63,7 +63,7 @@ async def compute_score(
         JudgeError: the response could not be scored; says why.
     """
     problem = Book.of(problems).find(ground_truth, "verl")
-    trial = Trial(solution_str, problem.reference, problem.text, problem.id, problem.domain)
+    trial = Trial.of(problem, solution_str)
     asked = _judge(json.dumps(_plain(judge), sort_keys=True), store)
     (word,) = await outcome_batch([trial], judge=asked, verifier=verifier)
     if word.score is None:

@@ -45,6 +45,11 @@ class Trial:
     evidence: Sequence[Evidence] = ()
     truncated: bool = False
 
+    @classmethod
+    def of(cls, problem: Problem, trace: Trace, evidence: Sequence[Evidence] = ()) -> Trial:
+        """An attempt at a problem."""
+        return cls(trace, problem.reference, problem.text, problem.id, problem.domain, evidence)
+
 
 class Read(NamedTuple):
     """A trial, cut: `said` is what a verifier reads."""

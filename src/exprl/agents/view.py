@@ -90,8 +90,7 @@ class Referee:
         return [word.score for word in words]
 
     def _trial(self, path: Path) -> Trial:
-        problem, evidence = self.problem, self._gather(path) if self._gather else ()
-        return Trial(path, problem.reference, problem.text, problem.id, problem.domain, evidence)
+        return Trial.of(self.problem, path, self._gather(path) if self._gather else ())
 
 
 def moved(path: Path, move: Move) -> Path:

@@ -2,34 +2,27 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import random
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from types import ModuleType
 
 import pytest
 from aiohttp import web
 from chat_server import completion, serving
 
+from loading import BENCHMARKS, loaded_benchmark
+
 pytest.importorskip("tokenizers")
-SCRIPT = Path(__file__).parents[3] / "benchmarks" / "prefix_sharing.py"
+SCRIPT = BENCHMARKS / "prefix_sharing.py"
 
 
 @pytest.fixture(scope="module")
 def benchmark() -> Iterator[ModuleType]:
-    sys.path.insert(0, str(SCRIPT.parent))  # as it is for a script; it shares a module with other benchmarks
-    spec = importlib.util.spec_from_file_location("prefix_sharing", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = sys.modules["prefix_sharing"] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules["prefix_sharing"]
-    sys.path.remove(str(SCRIPT.parent))
+    with loaded_benchmark("prefix_sharing") as module:
+        yield module
 
 
 def test_a_block_is_found_only_behind_all_the_blocks_before_it(benchmark: ModuleType) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import sys
 import time
 from collections.abc import Iterator
@@ -19,8 +18,7 @@ from exprl.config import LLMJudgeConfig
 from exprl.judge import LLMJudge
 from exprl.judge.http.client import ChatClient, Reply
 from exprl.types import Problem, Reference, Submission
-
-SCRIPT = Path(__file__).parents[3] / "benchmarks" / "judge_replicas.py"
+from loading import loaded_benchmark
 
 
 async def slow(request: web.Request, call: int) -> web.StreamResponse:
@@ -127,15 +125,8 @@ class TestTheCache:
 
 @pytest.fixture(scope="module")
 def benchmark() -> Iterator[ModuleType]:
-    sys.path.insert(0, str(SCRIPT.parent))
-    spec = importlib.util.spec_from_file_location("judge_replicas", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = sys.modules["judge_replicas"] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules["judge_replicas"]
-    sys.path.remove(str(SCRIPT.parent))
+    with loaded_benchmark("judge_replicas") as module:
+        yield module
 
 
 class TestRealProcesses:

@@ -21,14 +21,14 @@ from numpy.typing import NDArray
 
 from exprl.config import Optimisation, PromptConfig
 from exprl.errors import DataError
-from exprl.prompting import encode, messages, render, uses_chat
-from exprl.types import Problem
+from exprl.prompting import ChatTokenizer, encode, messages, render, uses_chat
+from exprl.types import Problem, Question
 
 if TYPE_CHECKING:
     from datasets import Dataset
     from transformers import PreTrainedTokenizerBase
 
-__all__ = ["prompt_order", "prompts_of"]
+__all__ = ["fitting_questions", "prompt_order", "prompts_of"]
 
 
 def prompts_of(
@@ -47,22 +47,42 @@ def prompts_of(
     """
     from datasets import Dataset
 
+    as_messages = uses_chat(tokenizer, chat)
+    rows: list[dict[str, object]] = [
+        {
+            "prompt": messages(question, prompt) if as_messages else render(question, prompt, tokenizer, chat),
+            "problem_id": question.id,
+        }
+        for question in fitting_questions(problems, optimisation, prompt, tokenizer, chat)
+    ]
+    order = prompt_order(len(rows), per_step=optimisation.prompts_per_step, steps=optimisation.steps, seed=seed)
+    return Dataset.from_list(rows).select(order)
+
+
+def fitting_questions(
+    problems: Sequence[Problem],
+    optimisation: Optimisation,
+    prompt: PromptConfig,
+    tokenizer: ChatTokenizer,
+    chat: bool | None,
+) -> list[Question]:
+    """The questions of a stage, every one of which fits into its prompt.
+
+    Raises:
+        ConfigError: a chat template that loses the problem.
+        DataError: no problems, or a prompt that is longer than `max_prompt_tokens`.
+    """
     if not problems:
         raise DataError("no problems to train on; check data.train and the filter")
-    rows: list[dict[str, object]] = []
-    for problem in problems:
-        question = problem.question
+    questions = [problem.question for problem in problems]
+    for question in questions:
         length = len(encode(question, prompt, tokenizer, chat))
         if length > optimisation.max_prompt_tokens:
             raise DataError(
-                f"problem {problem.id}: its prompt has {length} tokens, over max_prompt_tokens="
+                f"problem {question.id}: its prompt has {length} tokens, over max_prompt_tokens="
                 f"{optimisation.max_prompt_tokens}; raise the limit or drop the problem"
             )
-        text = render(question, prompt, tokenizer, chat)  # also refuses a template that loses the problem
-        shown: object = messages(question, prompt) if uses_chat(tokenizer, chat) else text
-        rows.append({"prompt": shown, "problem_id": problem.id})
-    order = prompt_order(len(rows), per_step=optimisation.prompts_per_step, steps=optimisation.steps, seed=seed)
-    return Dataset.from_list(rows).select(order)
+    return questions
 
 
 def prompt_order(problems: int, *, per_step: int, steps: int, seed: int) -> NDArray[np.int64]:

@@ -15,9 +15,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from exprl.config import Optimisation, PromptConfig
-from exprl.engines.trl.prompts import prompt_order
-from exprl.errors import DataError
-from exprl.prompting import ChatTokenizer, encode, messages
+from exprl.engines.trl.prompts import fitting_questions, prompt_order
+from exprl.prompting import ChatTokenizer, messages
 from exprl.runs import write_jsonl
 from exprl.types import Problem
 
@@ -39,20 +38,14 @@ def write_dataset(
     Raises:
         DataError: no problems, or a prompt that is longer than `max_prompt_tokens`.
     """
-    if not problems:
-        raise DataError("no problems to train on; check data.train and the filter")
-    rows: list[dict[str, object]] = []
-    for number, problem in enumerate(problems):
-        question = problem.question
-        length = len(encode(question, prompt, tokenizer, chat))
-        if length > method.max_prompt_tokens:
-            raise DataError(
-                f"problem {problem.id}: its prompt has {length} tokens, over max_prompt_tokens="
-                f"{method.max_prompt_tokens}; raise the limit or drop the problem"
-            )
-        shown = [dict(turn) for turn in messages(question, prompt)]
-        rows.append(
-            {"prompt": shown, "problem_id": problem.id, "data_source": "exprl", "extra_info": {"index": number}}
-        )
+    rows: list[dict[str, object]] = [
+        {
+            "prompt": [dict(turn) for turn in messages(question, prompt)],
+            "problem_id": question.id,
+            "data_source": "exprl",
+            "extra_info": {"index": number},
+        }
+        for number, question in enumerate(fitting_questions(problems, method, prompt, tokenizer, chat))
+    ]
     order = prompt_order(len(rows), per_step=method.prompts_per_step, steps=method.steps, seed=seed)
     write_jsonl(path, [rows[number] for number in order.tolist()])
