@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from loading import load
 
 from exprl.adapters.graders import run_grader, score_model_of
 from exprl.adapters.graders.formula import FormulaError, evaluate
@@ -17,6 +16,7 @@ from exprl.adapters.graders.template import UnknownVariableError, fill, space
 from exprl.errors import DataError, JudgeError
 from exprl.judge.http.wire import Ask, Failure, Reply
 from exprl.types import Usage
+from loading import load
 
 CANARY = "CANARY-7f3a"
 ITEM = {"question": "3*4?", "answer": "12", "list": ["a", "b"], "reference": CANARY}

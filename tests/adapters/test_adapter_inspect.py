@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from loading import load
 from teas import CANARY, PROBLEMS
+
+from loading import load
 
 pytest.importorskip("inspect_ai", reason="inspect_ai is not installed: pip install 'exprl[inspect]'")
 pytestmark = pytest.mark.filterwarnings("default")  # the package's own warnings are not ours to mend

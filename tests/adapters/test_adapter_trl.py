@@ -99,10 +99,9 @@ def test_trls_own_trainer_takes_a_step_with_it(tmp_path: Path, caplog: pytest.Lo
 @pytest.mark.slow
 def test_the_example_trains(tmp_path: Path) -> None:
     pytest.importorskip("trl", reason="trl is not installed")
-    from loading import load
-
     import exprl
     from exprl.config import SourceConfig
+    from loading import load
 
     problems = exprl.load_problems(SourceConfig(path="world:chain/hard_train", limit=4))
     (row,) = load("trl_reward").train(random_policy(tmp_path / "policy"), 1, str(tmp_path / "out"), problems)

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from loading import EXAMPLES, load
 from teas import CANARY, PROBLEMS
+
+from loading import EXAMPLES, load
 
 pytest.importorskip("verifiers.v1", reason="verifiers is not installed: pip install 'exprl[verifiers]'")
 pytestmark = pytest.mark.filterwarnings("default")  # the package's own warnings are not ours to mend

@@ -7,11 +7,11 @@ import inspect
 from pathlib import Path
 
 import pytest
-from loading import load
 from teas import CANARY, RIGHT, write_problems
 
 from exprl.adapters.verl import compute_score
 from exprl.errors import ConfigError, DataError, JudgeError
+from loading import load
 
 
 def asked(response: str, problems: Path, name: str = "teas", **more: object) -> dict[str, float]:
