@@ -13,13 +13,13 @@ demo: $(VENV)/.demo
 	$(BIN)/exprl run configs/demo.toml --resume
 
 test: $(VENV)/.dev
-	$(BIN)/ruff check .
+	$(BIN)/ruff check --no-cache .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pytest -q
 
 lint: $(VENV)/.dev
-	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	$(BIN)/ruff check --no-cache . && $(BIN)/ruff format --check .
 
 types: $(VENV)/.dev
 	$(BIN)/mypy
