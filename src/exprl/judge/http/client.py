@@ -29,9 +29,8 @@ import math
 import os
 import random
 import time
-from collections import OrderedDict
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
 
@@ -41,6 +40,7 @@ from yarl import URL
 from exprl.config import LLMJudgeConfig
 from exprl.errors import JudgeError
 from exprl.judge.http.endpoints import Endpoint, Endpoints
+from exprl.judge.http.flight import CONNECT, Call, LoopState
 from exprl.judge.http.pacing import Pace
 from exprl.judge.http.wire import (
     ALWAYS,
@@ -58,76 +58,24 @@ from exprl.judge.http.wire import (
 )
 from exprl.types import Usage
 
-__all__ = ["Ask", "ChatClient", "Failure", "Message", "Reply", "TokenChoice"]
+__all__ = ["JUDGE", "Ask", "ChatClient", "Failure", "Message", "Reply", "Service", "TokenChoice"]
 
-_CONNECT = 5.0
 _IDENTIFY = 60.0  # a local server may answer nothing else while it reads a long prompt
 _LONGEST_PAUSE = 60.0
-_LARGEST_BODY = 4 << 20
-_PLACES = 8192  # traces whose endpoint is remembered: many times what is judged at once
-_KEEP_ALIVE = 4.0  # below the 5 s after which common servers hang up, so that no call meets a closing connection
 _DEADLINE = "judge batch deadline reached"
 
 
-@dataclass(slots=True)
-class _Call:
-    """One question on its way.
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What is asked: its name and its setting's in messages, its path below the URL, the largest answer taken in, in bytes."""
 
-    Of the `sent` requests `charged` count against the retries; `moves_left` is how often it may leave an endpoint that
-    cannot be reached for another, free of charge. `tried` are the endpoints that failed it in this round.
-    """
-
-    body: bytes
-    route: str
-    trace: int | None
-    began: float
-    moves_left: int
-    sent: int = 0
-    charged: int = 0
-    pause: float = 0.0
-    last: Endpoint | None = None
-    tried: set[Endpoint] = field(default_factory=set)
-
-    def wait_before(self, endpoint: Endpoint) -> float:
-        """Seconds to wait before it is asked: none where this round has not asked it yet."""
-        if endpoint in self.tried:
-            self.tried.clear()  # all have failed it: a new round
-        elif endpoint is not self.last:
-            return 0.0
-        return self.pause
+    name: str
+    setting: str
+    path: str
+    largest_body: int
 
 
-class _Loop:
-    """What belongs to one event loop: its session, its limits of calls in flight, and where each trace went."""
-
-    def __init__(self, config: LLMJudgeConfig, endpoints: Endpoints, headers: Mapping[str, str]) -> None:
-        self.session = aiohttp.ClientSession(
-            timeout=aiohttp.ClientTimeout(total=config.timeout, sock_connect=min(_CONNECT, config.timeout)),
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEP_ALIVE),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            headers=headers,
-        )
-        self.slots = asyncio.Semaphore(config.concurrency)
-        # An endpoint that hangs holds no more than its share of the calls in flight: the others go on.
-        self.paces = {endpoint: Pace(endpoints.share) for endpoint in endpoints.all}
-        self.identifying = asyncio.Lock()
-        self._places: OrderedDict[tuple[str, int], Endpoint] = OrderedDict()
-
-    def loads(self) -> dict[Endpoint, int]:
-        """Calls on their way to each endpoint."""
-        return {endpoint: pace.load for endpoint, pace in self.paces.items()}
-
-    def pick(self, endpoints: Endpoints, call: _Call) -> Endpoint | None:
-        """Where a call goes next, and its trace with it."""
-        if call.trace is None:
-            return endpoints.pick(call.route, call.tried, self.loads())
-        key = (call.route, call.trace)
-        chosen = endpoints.pick(call.route, call.tried, self.loads(), self._places.pop(key, None))
-        if chosen is not None:
-            self._places[key] = chosen
-            if len(self._places) > _PLACES:
-                self._places.popitem(last=False)
-        return chosen
+JUDGE = Service("judge", "judge.url", "/chat/completions", 4 << 20)
 
 
 class ChatClient:
@@ -139,19 +87,20 @@ class ChatClient:
         JudgeError: a URL is no http(s) URL, or the key is none.
     """
 
-    def __init__(self, config: LLMJudgeConfig) -> None:
+    def __init__(self, config: LLMJudgeConfig, service: Service = JUDGE) -> None:
         key = _key(config.api_key_env)
-        self._config = config
+        self._config, self._service = config, service
         self._endpoints = Endpoints(
             config.urls,
             has_key=bool(key),
             concurrency=config.concurrency,
             bound=config.load_bound,
             sticky=config.routing == "sticky",
+            setting=service.setting,
         )
-        self._urls = {endpoint: _chat_url(endpoint) for endpoint in self._endpoints.all}
+        self._urls = {endpoint: _url(endpoint, service.path, service.setting) for endpoint in self._endpoints.all}
         self._headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {})
-        self._loops: dict[asyncio.AbstractEventLoop, _Loop] = {}
+        self._loops: dict[asyncio.AbstractEventLoop, LoopState] = {}
         self._identity: str | None = None
         self._identify_after = -math.inf
 
@@ -173,7 +122,7 @@ class ChatClient:
             elif loop.is_running():
                 closing = asyncio.run_coroutine_threadsafe(session.close(), loop)
                 with contextlib.suppress(TimeoutError):  # it stopped in between
-                    await asyncio.wait_for(asyncio.wrap_future(closing), _CONNECT)
+                    await asyncio.wait_for(asyncio.wrap_future(closing), CONNECT)
             else:
                 session.detach()
 
@@ -183,8 +132,21 @@ class ChatClient:
         Args:
             deadline: the `time.monotonic()` at which the batch is over: what has no reply by then is a `Failure`.
         """
+        body = payload(self._config, ask)
+        return await self.post(body, completion, route=ask.route, trace=ask.trace, deadline=deadline)
+
+    async def post(
+        self,
+        body: bytes,
+        read: Callable[[bytearray], Reply | Fault],
+        *,
+        route: str = "",
+        trace: int | None = None,
+        deadline: float | None = None,
+    ) -> Reply | Failure:
+        """Send a body that is made already; `read` says what an answer of status 200 means."""
         moves = len(self._endpoints.all) - 1
-        call = _Call(payload(self._config, ask), ask.route, ask.trace, time.monotonic(), moves)
+        call = Call(body, read, route, trace, time.monotonic(), moves)
         if deadline is None:
             return await self._until_answered(call)
         if call.began >= deadline:
@@ -205,31 +167,32 @@ class ChatClient:
         here = self._here()
         async with here.identifying:
             if self._identity is None and time.monotonic() >= self._identify_after:
-                said = await asyncio.gather(*(self._models(here.session, url) for url in self._urls.values()))
+                said = await asyncio.gather(*(self._models(here.session, endpoint) for endpoint in self._endpoints.all))
                 answers = [ids for ids in said if ids is not None]
-                self._identify_after = time.monotonic() + _CONNECT
+                self._identify_after = time.monotonic() + CONNECT
                 self._identity = "\n".join(sorted({name for ids in answers for name in ids})) if answers else None
             return self._identity or ""
 
-    async def _models(self, session: aiohttp.ClientSession, url: URL) -> list[str] | None:
+    async def _models(self, session: aiohttp.ClientSession, endpoint: Endpoint) -> list[str] | None:
         """None where the endpoint is not there now, [] where it does not say.
 
         One that is there is waited for: what is asked of it under an unknown model is kept under another key, and paid
         for again once the model is known.
         """
         limit = aiohttp.ClientTimeout(total=min(_IDENTIFY, self._config.timeout))
+        url = _url(endpoint, "/models", self._service.setting)
         try:
-            async with session.get(url.parent.parent / "models", timeout=limit, allow_redirects=False) as response:
+            async with session.get(url, timeout=limit, allow_redirects=False) as response:
                 if response.status != 200:
                     return None if passes(response.status) else []
-                body = await _read(response)
+                body = await _read(response, self._service.largest_body)
         except TimeoutError:
             return []
         except (aiohttp.ClientError, OSError):
             return None
         return [] if body is None else model_ids(body, self._config.model)
 
-    async def _until_answered(self, call: _Call) -> Reply | Failure:
+    async def _until_answered(self, call: Call) -> Reply | Failure:
         here = self._here()
         while (endpoint := here.pick(self._endpoints, call)) is not None:
             pace, falls = here.paces[endpoint], endpoint.falls
@@ -240,7 +203,7 @@ class ChatClient:
                     continue  # it went down while this call waited
                 started = time.monotonic()
                 call.sent += 1
-                outcome = await self._attempt(here.session, endpoint, call.body)
+                outcome = await self._attempt(here.session, endpoint, call)
                 if isinstance(outcome, Reply):
                     pace.replied(started)
                     self._endpoints.answers(endpoint)
@@ -251,7 +214,7 @@ class ChatClient:
                     return Failure(outcome.reason, Usage(calls=call.sent))
         return Failure(self._endpoints.reason, Usage(calls=call.sent))
 
-    def _goes_on(self, call: _Call, fault: Fault, endpoint: Endpoint, pace: Pace) -> bool:
+    def _goes_on(self, call: Call, fault: Fault, endpoint: Endpoint, pace: Pace) -> bool:
         """Whether a call is tried again after a fault; notes what the fault says of its endpoint."""
         call.charged += 1
         call.last, call.pause = endpoint, _backoff(call.charged)
@@ -276,31 +239,32 @@ class ChatClient:
         self._endpoints.is_down(endpoint, fault.reason)
         pace.lift()  # those that wait for it need not wait any longer
 
-    def _here(self) -> _Loop:
+    def _here(self) -> LoopState:
         loop = asyncio.get_running_loop()
         if loop not in self._loops:
             for gone in [other for other in self._loops if other.is_closed()]:
                 self._loops.pop(gone).session.detach()
-            self._loops[loop] = _Loop(self._config, self._endpoints, self._headers)
+            self._loops[loop] = LoopState(self._config, self._endpoints, self._headers)
         return self._loops[loop]
 
-    async def _attempt(self, session: aiohttp.ClientSession, endpoint: Endpoint, body: bytes) -> Reply | Fault:
+    async def _attempt(self, session: aiohttp.ClientSession, endpoint: Endpoint, call: Call) -> Reply | Fault:
+        who, largest = self._service.name, self._service.largest_body
         try:
-            async with session.post(self._urls[endpoint], data=body, allow_redirects=False) as response:
+            async with session.post(self._urls[endpoint], data=call.body, allow_redirects=False) as response:
                 if response.status != 200:
                     header = response.headers.get("Retry-After", "")
-                    return refusal(response.status, header, self._config.api_key_env)
-                read = await _read(response)
+                    return refusal(response.status, header, self._config.api_key_env, who)
+                answer = await _read(response, largest)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-            return Fault(f"judge unreachable: {type(error).__name__} at {endpoint.where}", again=1, unreachable=True)
+            return Fault(f"{who} unreachable: {type(error).__name__} at {endpoint.where}", again=1, unreachable=True)
         except TimeoutError:
-            reason = f"judge timeout: no reply within {self._config.timeout:g} s"
+            reason = f"{who} timeout: no reply within {self._config.timeout:g} s"
             return Fault(reason, again=1, too_much=True, falters=True)
         except (aiohttp.ClientError, OSError) as error:
-            return Fault(f"judge connection lost: {type(error).__name__}", again=ALWAYS, falters=True)
-        if read is None:
-            return Fault(f"judge reply larger than {_LARGEST_BODY >> 20} MB", again=0)
-        return completion(read)
+            return Fault(f"{who} connection lost: {type(error).__name__}", again=ALWAYS, falters=True)
+        if answer is None:
+            return Fault(f"{who} reply larger than {largest >> 20} MB", again=0)
+        return call.read(answer)
 
 
 def _key(variable: str) -> str:
@@ -311,20 +275,20 @@ def _key(variable: str) -> str:
     return key
 
 
-def _chat_url(endpoint: Endpoint) -> URL:
+def _url(endpoint: Endpoint, path: str, setting: str) -> URL:
     try:
-        return URL(endpoint.url + "/chat/completions")
+        return URL(endpoint.url + path)
     except ValueError:  # its message would show credentials
-        raise JudgeError(f"judge.url for {endpoint.where} is not a URL that can be asked; check it") from None
+        raise JudgeError(f"{setting} for {endpoint.where} is not a URL that can be asked; check it") from None
 
 
-async def _read(response: aiohttp.ClientResponse) -> bytearray | None:
+async def _read(response: aiohttp.ClientResponse, largest: int) -> bytearray | None:
     """The body; None where it is too large, of which no more than that is taken in."""
     body = bytearray()
-    if (response.content_length or 0) <= _LARGEST_BODY:
+    if (response.content_length or 0) <= largest:
         async for chunk in response.content.iter_any():
             body += chunk
-            if len(body) > _LARGEST_BODY:
+            if len(body) > largest:
                 break
         else:
             return body

@@ -92,9 +92,10 @@ class Endpoints:
         concurrency: int = 32,
         bound: float = 1.25,
         sticky: bool = True,
+        setting: str = "judge.url",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.all = [_endpoint(url, has_key) for url in dict.fromkeys(url.rstrip("/") for url in urls)]
+        self.all = [_endpoint(url, has_key, setting) for url in dict.fromkeys(url.rstrip("/") for url in urls)]
         self.share = min(concurrency, math.ceil(bound * concurrency / len(self.all)))
         self.reason = ""
         self._bound, self._sticky = bound, sticky
@@ -179,16 +180,16 @@ def _weight(route: str, url: str) -> bytes:
     return hashlib.blake2b(f"{len(url)}:{url}{route}".encode("utf-8", "surrogatepass"), digest_size=8).digest()
 
 
-def _endpoint(url: str, has_key: bool) -> Endpoint:
+def _endpoint(url: str, has_key: bool, setting: str) -> Endpoint:
     try:
         parts = urlsplit(url)
         port = parts.port or (443 if parts.scheme == "https" else 80)
     except ValueError:
         parts, port = SplitResult("", "", "", "", ""), 0
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise JudgeError("judge.url is not an http(s) URL with a host; write e.g. url = 'http://127.0.0.1:8000/v1'")
+        raise JudgeError(f"{setting} is not an http(s) URL with a host; write e.g. url = 'http://127.0.0.1:8000/v1'")
     if has_key and "@" in parts.netloc:
         raise JudgeError(
-            f"judge.url for {parts.hostname}:{port} holds credentials and there is an API key too; keep one"
+            f"{setting} for {parts.hostname}:{port} holds credentials and there is an API key too; keep one"
         )
     return Endpoint(url, f"{parts.hostname}:{port}")

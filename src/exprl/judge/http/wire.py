@@ -153,11 +153,11 @@ def completion(body: bytes | bytearray) -> Reply | Fault:
     return Reply(content, cut_short, _usage(_field(data, "usage")), _tokens(_field(choice, "logprobs")))
 
 
-def refusal(status: int, retry_after: str, key_variable: str) -> Fault:
+def refusal(status: int, retry_after: str, key_variable: str, who: str = "judge") -> Fault:
     """What a status other than 200 means. `retry_after` is the header of that name, "" where there is none."""
     hint = f" (is {key_variable} set and valid?)" if status in (401, 403) else ""
     return Fault(
-        f"judge answered HTTP {status}{hint}",
+        f"{who} answered HTTP {status}{hint}",
         again=ALWAYS if passes(status) else 0,
         pause=_seconds(retry_after),
         too_much=status in _TOO_MUCH,
