@@ -572,6 +572,22 @@ class EvaluateConfig(_Settings):
     level: Annotated[float, Field(gt=0, lt=1)] = 0.95
 
 
+class TeacherServerConfig(_Settings):
+    """A server of the *initial* weights, which self-distillation under verl asks (`exprl.baselines.served_teacher`)."""
+
+    url: str | Annotated[tuple[str, ...], Field(min_length=1)] = Field(
+        description="one endpoint, or several, with vLLM's `prompt_logprobs`"
+    )
+    model: str = Field(default="", description="what the server calls them; default: policy.model")
+    alternatives: Positive = Field(
+        default=20, description="likeliest tokens asked for at each place, for a temperature below 1"
+    )
+    api_key_env: str = "EXPRL_TEACHER_API_KEY"
+    concurrency: Positive = Field(default=32, description="calls in flight, in each worker")
+    timeout: Annotated[float, Field(gt=0)] = Field(default=300.0, description="seconds for one call")
+    retries: Annotated[int, Field(ge=0)] = 4
+
+
 class ClusterConfig(_Settings):
     """Where the updates run with `engine = "verl"`; says how the work is carried out, not what is computed."""
 
@@ -588,6 +604,9 @@ class ClusterConfig(_Settings):
         default=0.6, description="share of a GPU's memory for the policy server"
     )
     workers: Positive = Field(default=8, description="processes that drive rollouts and judge them")
+    teacher: Annotated[TeacherServerConfig | None, _CanBeFalse] = Field(
+        default=None, description="for self-distillation; the trial without a GPU needs none"
+    )
     older_trainer: bool = Field(default=False, description="verl's trainer of before 0.9")
     address: str | None = Field(default=None, description="Ray's, such as 'auto'; default: started on this machine")
     overrides: tuple[str, ...] = Field(

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from exprl.cli.settings import load_config
-from exprl.config import ClusterConfig, OutcomeConfig, ProcessConfig, RunConfig, SelfDistillConfig, SftConfig
+from exprl.config import ClusterConfig, OutcomeConfig, ProcessConfig, RunConfig, SftConfig
 from exprl.engines.verl.compose import Paths, check_division, overrides, quoted
 from exprl.errors import ConfigError
-from exprl.pipeline.cluster import graded
+from exprl.pipeline.cluster import sampling
 
 PATHS = Paths("org/policy", Path("/run/data.jsonl"), Path("/run/verl"), Path("/run/log.jsonl"))
 PLACE = {"run": "/run", "arm": "process", "seed": 0, "stage": "stage1", "attempt": "a", "policy": "org/policy"}
@@ -111,10 +111,21 @@ def test_a_trial_without_a_gpu_says_so_to_verl_and_refuses_kl() -> None:
     assert trial["actor_rollout_ref.actor.use_kl_loss"] == "False"
 
 
-@pytest.mark.parametrize("method", [SelfDistillConfig(), SftConfig()])
-def test_methods_that_verl_does_not_run_are_refused(method: SelfDistillConfig | SftConfig) -> None:
+def test_sft_which_samples_nothing_is_refused() -> None:
     with pytest.raises(ConfigError, match="engine = 'trl'"):
-        graded(method)
+        sampling(SftConfig())
+
+
+def test_self_distillation_is_told_where_its_teacher_is_or_refused() -> None:
+    with pytest.raises(ConfigError, match=r"vllm serve POLICY .* --cluster\.teacher\.url"):
+        said(paper(), "self_distill")
+    distilled = said(paper("--cluster.teacher.url", "http://t:8001/v1"), "self_distill")
+    assert distilled["algorithm.adv_estimator"] == "'exprl_self_distill'"
+    assert distilled["actor_rollout_ref.actor.policy_loss.loss_mode"] == "'exprl_self_distill'"
+    assert distilled["actor_rollout_ref.actor.use_kl_loss"] == "False"
+    assert not any("t:8001" in key + value for key, value in distilled.items())  # the workers read it of the run's own
+    trial = said(paper("--cluster.rollout", "cpu"), "self_distill")
+    assert trial["actor_rollout_ref.rollout.calculate_log_probs"] == "True"
 
 
 def test_texts_are_quoted_as_hydra_reads_them() -> None:

@@ -15,8 +15,10 @@ pytest.importorskip("verl", reason="verl is not installed; pip install 'exprl[ve
 pytestmark = pytest.mark.filterwarnings("default")  # verl's and Ray's own
 
 import verl_world as world  # noqa: E402
+from teacher_server import TeacherServer, teacher_server  # noqa: E402
 from verl_world import CANARY, GROUP, PROBLEMS, RESPONSE, JudgeServer, WaitingPolicy  # noqa: E402
 
+from exprl.baselines.teacher import Teacher  # noqa: E402
 from exprl.engines.verl.credit import token_credit  # noqa: E402
 from exprl.engines.verl.marks import read_marks  # noqa: E402
 from exprl.engines.verl.record import Attempt, read_step, step_of  # noqa: E402
@@ -40,8 +42,11 @@ def _a_room_of_its_own() -> Iterator[None]:
 class Driven:
     """A batch that verl's worker has made, and everything that was seen on the way."""
 
-    def __init__(self, run: RunDir, config: Any, data: Any, policy: WaitingPolicy, judge: JudgeServer) -> None:
+    def __init__(
+        self, run: RunDir, config: Any, data: Any, policy: WaitingPolicy, judge: JudgeServer, teacher: TeacherServer
+    ) -> None:
         self.run, self.config, self.data, self.policy, self.judge = run, config, data, policy, judge
+        self.teacher = teacher
 
 
 def drive(folder: Path, policy: Path, arm: str, broken: int = 0) -> Driven:
@@ -52,8 +57,8 @@ def drive(folder: Path, policy: Path, arm: str, broken: int = 0) -> Driven:
     from exprl.engines.verl.older import ExprlAgentLoopWorker
 
     async def generate() -> Driven:
-        async with world.judge_server(broken) as judge:
-            run = world.make_run(folder, policy, judge.url)
+        async with world.judge_server(broken) as judge, teacher_server(policy) as teacher:
+            run = world.make_run(folder, policy, judge.url, teacher=teacher.url)
             config = world.verl_config(run, arm)
             client = WaitingPolicy(40, 1)
             worker = ExprlAgentLoopWorker(config, client)
@@ -68,7 +73,7 @@ def drive(folder: Path, policy: Path, arm: str, broken: int = 0) -> Driven:
             batch = DataProto.from_dict(non_tensors=columns, meta_info={"global_steps": 1})
             made = await worker.generate_sequences(batch)
             await _room(config).aclose()
-            return Driven(run, config, made, client, judge)
+            return Driven(run, config, made, client, judge, teacher)
 
     return asyncio.run(generate())
 
@@ -118,6 +123,30 @@ def sorted_lengths(driven: Driven, rows: list[dict[str, object]]) -> list[int]:
     texts = {(f"uidp{i // GROUP}", i % GROUP): int(attention[i]) for i in range(PROBLEMS * GROUP)}
     found = [texts[(str(row["uid"]), int(str(row["session"])))] for row in rows]
     return [0 if not row["tokens"] else length for row, length in zip(rows, found, strict=True)]
+
+
+def test_a_teacher_behind_a_server_is_asked_for_every_token_and_the_policy_never_reads_the_reference(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from transformers import AutoTokenizer
+
+    policy = world.save_policy(tmp_path / "policy", attentive=True)
+    driven = drive(tmp_path, policy, "self_distill")
+    targets = advantages_of(driven)
+    mask = driven.data.batch["response_mask"].numpy().astype(bool)
+    tokenizer = AutoTokenizer.from_pretrained(policy)
+    config, method = driven.run.config, driven.run.config.arms["self_distill"]
+    problems = load_sets(config)["hard_train"]
+    local = Teacher(str(policy), problems, method, config.policy, config.prompt, tokenizer)  # type: ignore[arg-type]
+    ids = [row[keep].tolist() for row, keep in zip(driven.data.batch["responses"].numpy(), mask, strict=True)]
+    names = np.repeat([f"p{i}" for i in range(PROBLEMS)], GROUP).tolist()
+    for found, keep, expected in zip(targets, mask, local.log_probs(names, ids), strict=True):
+        np.testing.assert_allclose(found[keep], expected, atol=1e-4)  # at .8, with the whole vocabulary
+        assert not found[~keep].any()
+    assert all(CANARY not in tokenizer.decode(sent) for sent in driven.policy.sent)
+    assert all(CANARY in tokenizer.decode(body["prompt"]) for body in driven.teacher.asked)
+    assert driven.teacher.asked
+    assert CANARY not in str(driven.data.meta_info) + str(driven.config) + "".join(capfd.readouterr())
 
 
 def test_judging_overlaps_with_sampling(policy: Path, tmp_path: Path) -> None:

@@ -18,16 +18,23 @@ pytestmark = pytest.mark.filterwarnings("default")  # verl's and Ray's own
 from verl_batches import GROUP, METHODS, make_case, on_a_cluster, on_one_machine, padded, wide  # noqa: E402
 
 from exprl.cli.settings import load_config  # noqa: E402
-from exprl.engines.verl.registration import AGENT, ESTIMATORS, missing  # noqa: E402
-from exprl.pipeline.cluster import check_cluster  # noqa: E402
+from exprl.config import SelfDistillConfig  # noqa: E402
+from exprl.engines.verl.credit import Sampling  # noqa: E402
+from exprl.engines.verl.distill import write_targets  # noqa: E402
+from exprl.engines.verl.registration import AGENT, ESTIMATORS, LOSS, missing  # noqa: E402
+from exprl.errors import ConfigError, UnscoredLimitError  # noqa: E402
+from exprl.pipeline.cluster import check_cluster, refuse_unrunnable  # noqa: E402
 
 WIDTH = 20
 
 
 def algorithm(name: str, limit: float = 1.0) -> Any:
+    return algorithm_of(METHODS[name], limit)
+
+
+def algorithm_of(method: Sampling, limit: float = 1.0) -> Any:
     from omegaconf import OmegaConf
 
-    method = METHODS[name]
     said = json.dumps(method.model_dump(mode="json"))
     ours = {"method": said, "unscored_limit": limit}
     return OmegaConf.create({"adv_estimator": f"exprl_{method.type}", "exprl": ours})
@@ -72,11 +79,48 @@ def test_verls_own_computation_of_advantages_gives_those_of_one_machine(name: st
 def test_an_estimator_stops_a_step_with_too_many_unscored_rollouts() -> None:
     from verl.trainer.ppo.ray_trainer import compute_advantage
 
-    from exprl.errors import UnscoredLimitError
-
     data, _ = data_of("sparse", seed=0)
     with pytest.raises(UnscoredLimitError, match="No update was made"):
         compute_advantage(data, "exprl_sparse", config=algorithm("sparse", limit=0.01))
+
+
+def test_distillation_through_verls_own_computation_has_the_loss_and_gradient_of_the_formula() -> None:
+    import torch
+    from tensordict import TensorDict
+    from verl import DataProto
+    from verl.trainer.ppo.core_algos import get_policy_loss_fn
+    from verl.trainer.ppo.ray_trainer import compute_advantage
+
+    random = np.random.default_rng(0)
+    rows, told = 6, [-3.0 * random.random(int(n)) for n in random.integers(1, 9, size=6)]
+    targets = [
+        write_targets(None if i == 2 else row, len(row)) for i, row in enumerate(told)
+    ]  # one was not answered for
+    rewards = torch.zeros(rows, WIDTH)
+    mask = torch.zeros(rows, WIDTH, dtype=torch.long)
+    for i, row in enumerate(targets):
+        rewards[i, : len(row)] = torch.tensor(row)
+        mask[i, : len(row)] = int(i != 2)
+    batch = {"response_mask": mask, "token_level_scores": rewards, "token_level_rewards": rewards}
+    uid = np.array([f"u{i // 2}" for i in range(rows)], dtype=object)
+    settings = algorithm_of(SelfDistillConfig())
+    data = DataProto(batch=TensorDict(batch, batch_size=rows), non_tensor_batch={"uid": uid})
+    given = compute_advantage(data, settings.adv_estimator, config=settings).batch["advantages"]
+    student = -3.0 * torch.rand(rows, WIDTH, generator=torch.manual_seed(0), dtype=torch.float64)
+    student[mask == 0] = -torch.inf  # padding may hold anything
+    student.requires_grad_()
+    loss, numbers = get_policy_loss_fn("exprl_self_distill")(student.detach(), student, given, mask)
+    loss.backward()
+    counts = mask.bool().numpy()
+    said, teacher = student.detach().numpy()[counts], rewards.numpy()[counts]
+    gap = said - teacher
+    assert numbers["actor/teacher_gap"] == pytest.approx(gap.mean(), abs=1e-6)
+    assert loss.item() == pytest.approx(gap.mean(), abs=1e-6)
+    assert student.grad is not None
+    np.testing.assert_allclose(student.grad.numpy()[counts], gap / counts.sum(), atol=1e-6)
+    assert not student.grad.numpy()[~counts].any()
+    with pytest.raises(UnscoredLimitError, match="17% of the rollouts"):
+        compute_advantage(data, settings.adv_estimator, config=algorithm_of(SelfDistillConfig(), limit=0.1))
 
 
 def test_an_estimator_that_exprl_did_not_start_says_how_to_start_it() -> None:
@@ -105,7 +149,7 @@ def test_a_verl_that_does_not_load_us_is_found_out() -> None:
     code = "from exprl.engines.verl.registration import assert_here; assert_here()"
     done = run_python(code, VERL_USE_EXTERNAL_PLUGINS="none")
     assert done.returncode == 1
-    assert f"missing: {', '.join(ESTIMATORS)}, the agent loop '{AGENT}'" in done.stderr
+    assert f"missing: {', '.join(ESTIMATORS)}, the policy loss '{LOSS}', the agent loop '{AGENT}'" in done.stderr
     assert missing() == []
 
 
@@ -128,8 +172,8 @@ print(assert_everywhere())
 @pytest.mark.parametrize("stage", ["stage1", "stage2"])
 @pytest.mark.parametrize("cluster", [(), ("--cluster.trainer", "megatron"), ("--cluster.rollout", "sglang")])
 def test_verl_validates_the_papers_configurations(name: str, stage: Any, cluster: tuple[str, ...]) -> None:
-    config = load_config(Path(name), ("--engine", "verl", *cluster))
-    arms = [arm for arm in config.arms if arm != "self_distill"] if stage == "stage1" else ["process"]
+    config = load_config(Path(name), ("--engine", "verl", "--cluster.teacher.url", "http://t:8001/v1", *cluster))
+    arms = list(config.arms) if stage == "stage1" else ["process"]
     lines = check_cluster(config, stage, arms)
     assert all("validated by verl, plug-in registered" in line for line in lines if not line.startswith("sft"))
 
@@ -140,3 +184,10 @@ def test_verl_refuses_a_key_that_it_does_not_know() -> None:
 
     with pytest.raises(EngineError, match=r"actor\.clip_rato"):
         composed(["actor_rollout_ref.actor.clip_rato=1"])
+
+
+def test_an_arm_that_was_not_asked_for_stands_in_nobodys_way() -> None:
+    config = load_config(Path("paper/math-4b"), ("--engine", "verl"))
+    refuse_unrunnable(config, ["process"])
+    with pytest.raises(ConfigError, match="leave the arm out"):
+        refuse_unrunnable(config)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 pytest.importorskip("verl", reason="verl is not installed; pip install 'exprl[verl]'")
@@ -45,22 +46,30 @@ def judge_in_a_thread() -> Iterator[str]:
         loop.close()
 
 
-def test_verl_trains_a_stage_and_leaves_the_run_directory_of_one_machine(tmp_path: Path) -> None:
+@pytest.mark.parametrize("arm", ["process", "self_distill"])
+def test_verl_trains_a_stage_and_leaves_the_run_directory_of_one_machine(arm: str, tmp_path: Path) -> None:
     import torch
     from safetensors.torch import load_file
 
-    policy = world.save_policy(tmp_path / "policy")
+    policy = world.save_policy(tmp_path / "policy", attentive=arm == "self_distill")
     rows: list[dict[str, object]] = []
     with judge_in_a_thread() as url:
         run = world.make_run(tmp_path, policy, url, rollout="cpu")
-        folder = run.stage("process", 0, "stage1")
+        folder = run.stage(arm, 0, "stage1")
         problems = load_sets(run.config)[TRAIN_SET]
-        method = run.config.arms["process"]
-        place = ("process", 0, "stage1")
-        final = train_on_cluster(run, place, method, str(policy), folder, problems, rows.append)
+        method = run.config.arms[arm]
+        final = train_on_cluster(run, (arm, 0, "stage1"), method, str(policy), folder, problems, rows.append)
     assert [row["step"] for row in rows] == [1, 2]
     assert any(float(str(row["grad_norm"])) > 0 for row in rows)
-    assert any(float(str(row["reward"])) > 0 for row in rows)
+    if arm == "self_distill":
+        # Step 1: the loss, of the trainer's log-probabilities, is what the record says, of the sampler's.
+        first = [row for row in read_jsonl(folder.rollouts) if row["step"] == 1]
+        tokens = np.array([int(str(row["tokens"])) for row in first])
+        credit = np.array([float(row["advantages"][0]) for row in first])  # type: ignore[index]
+        assert float(str(rows[0]["loss"])) == pytest.approx(-(credit * tokens).sum() / tokens.sum(), abs=1e-4)
+        assert np.abs(credit).max() > 1e-3
+    else:
+        assert any(float(str(row["reward"])) > 0 for row in rows)
     assert [row["rollouts"] for row in rows] == [PROBLEMS * GROUP] * 2
     assert read_jsonl(folder.metrics) == rows
     before, after = load_file(policy / "model.safetensors"), load_file(final / "model.safetensors")

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 from aiohttp import web
 
-from exprl.config import LLMJudgeConfig, OutcomeConfig, ProcessConfig, RunConfig, SparseConfig
+from exprl.config import LLMJudgeConfig, OutcomeConfig, ProcessConfig, RunConfig, SelfDistillConfig, SparseConfig
 from exprl.engines.verl.compose import Paths, overrides
 from exprl.runs import RunDir, write_jsonl
 
-CANARY = "CANARY-9b1d"
+CANARY = "70070070"  # in digits, which the world's tokenizer can write
 GROUP = 4
 PROBLEMS = 3
 RESPONSE = 12
@@ -78,8 +78,12 @@ class WaitingPolicy:
         return TokenOutput(token_ids=ids, log_probs=[-1.0] * len(ids), extra_fields={"min_global_steps": 0})
 
 
-def save_policy(folder: Path) -> Path:
-    """A random Llama over the chain world's tokens. (`tiny` has another, but imports trl, which verl does not stand beside.)"""
+def save_policy(folder: Path, *, attentive: bool = False) -> Path:
+    """A random Llama over the chain world's tokens. (`tiny` has another, but imports trl, which verl does not stand beside.)
+
+    Args:
+        attentive: what it says depends on its whole prompt, as a teacher's must; else it ends its answers early.
+    """
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -89,18 +93,26 @@ def save_policy(folder: Path) -> Path:
     torch.manual_seed(0)
     sizes = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
     ends = {"pad_token_id": tokenizer.pad_token_id, "eos_token_id": tokenizer.eos_token_id, "bos_token_id": None}
-    config = LlamaConfig(vocab_size=len(PIECES), max_position_embeddings=64, tie_word_embeddings=False, **sizes, **ends)
+    config = LlamaConfig(
+        vocab_size=len(PIECES),
+        max_position_embeddings=64,
+        tie_word_embeddings=False,
+        initializer_range=0.2 if attentive else 0.02,
+        **sizes,
+        **ends,
+    )
     model = LlamaForCausalLM(config)
-    with torch.no_grad():  # a direction that every token has in common, and that the end of an answer likes
-        model.model.embed_tokens.weight += 3.0
-        model.lm_head.weight[tokenizer.eos_token_id] = 0.27
+    if not attentive:
+        with torch.no_grad():  # a direction that every token has in common, and that the end of an answer likes
+            model.model.embed_tokens.weight += 3.0
+            model.lm_head.weight[tokenizer.eos_token_id] = 0.27
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
 
 
-def make_run(folder: Path, policy: Path, url: str, rollout: str = "vllm") -> RunDir:
-    """A run directory whose three arms judge, judge by segment, and verify."""
+def make_run(folder: Path, policy: Path, url: str, rollout: str = "vllm", teacher: str | None = None) -> RunDir:
+    """A run directory whose arms judge, judge by segment, verify, and ask a teacher."""
     rows = [
         {"id": f"p{i}", "problem": f"{1111 + i} then rev?", "solution": f"{CANARY} {i}", "answer": f"{CANARY}{i}"}
         for i in range(PROBLEMS)
@@ -113,7 +125,12 @@ def make_run(folder: Path, policy: Path, url: str, rollout: str = "vllm") -> Run
             "name": "run",
             "output": str(folder),
             "engine": "verl",
-            "cluster": {"gpus_per_node": 1, "workers": 1, "rollout": rollout},
+            "cluster": {
+                "gpus_per_node": 1,
+                "workers": 1,
+                "rollout": rollout,
+                **({"teacher": {"url": teacher, "retries": 0, "alternatives": 64}} if teacher else {}),
+            },
             "unscored_limit": 1.0,
             "policy": {"model": str(policy), "dtype": "float32", "device": "cpu"},
             "prompt": {"system": "", "user": "{problem}"},
@@ -124,10 +141,13 @@ def make_run(folder: Path, policy: Path, url: str, rollout: str = "vllm") -> Run
                 "outcome": OutcomeConfig.model_validate(small).model_dump(),
                 "process": ProcessConfig.model_validate({**small, "outcome_weight": 0.5}).model_dump(),
                 "sparse": SparseConfig.model_validate(small).model_dump(),
+                "self_distill": SelfDistillConfig.model_validate({**small, "max_teacher_tokens": 64}).model_dump(),
             },
         }
     )
-    return RunDir.create(folder / "run", config)
+    run = RunDir.create(folder / "run", config)
+    write_jsonl(run.problems, [{"set": "hard_train", "id": row["id"]} for row in rows])
+    return run
 
 
 def verl_config(run: RunDir, arm: str, attempt: str = "attempt") -> Any:

@@ -33,7 +33,7 @@ from exprl.methods.batch import Floats
 from exprl.prompting import ChatTokenizer, messages, uses_chat
 from exprl.types import Problem
 
-__all__ = ["Teacher", "teacher_prompt"]
+__all__ = ["Teacher", "teacher_prompt", "teacher_prompts"]
 
 _BEFORE = "Here is a reference solution of this problem:"
 _AFTER = "Understand it, then solve the problem in your own way."
@@ -60,6 +60,24 @@ def teacher_prompt(problem: Problem, prompt: PromptConfig, tokenizer: ChatTokeni
     return list(tokenizer.encode(text, add_special_tokens=False))
 
 
+def teacher_prompts(
+    path: str,
+    problems: Sequence[Problem],
+    settings: SelfDistillConfig,
+    policy: PolicyConfig,
+    prompt: PromptConfig,
+    tokenizer: ChatTokenizer,
+) -> dict[str, list[int]]:
+    """Problem id -> the token ids that the teacher continues, all of which fit into the model at `path`.
+
+    Raises:
+        ConfigError, DataError: see `teacher_prompt`; or one does not fit.
+    """
+    prompts = {problem.id: teacher_prompt(problem, prompt, tokenizer, policy.chat) for problem in problems}
+    _check_room(prompts, settings, _positions(path))
+    return prompts
+
+
 class Teacher:
     """The initial weights with, for every problem, a prompt that holds its reference."""
 
@@ -73,9 +91,8 @@ class Teacher:
         tokenizer: ChatTokenizer,
     ) -> None:
         self._path, self._settings, self._policy = path, settings, policy
-        self._prompts = {p.id: teacher_prompt(p, prompt, tokenizer, policy.chat) for p in problems}
+        self._prompts = teacher_prompts(path, problems, settings, policy, prompt, tokenizer)
         self._model: Any = None
-        _check_room(self._prompts, settings, _positions(path))
 
     def log_probs(self, problem_ids: Sequence[str], completions: Sequence[Sequence[int]]) -> list[Floats]:
         """R arrays (T_r,): the teacher's log-probability of each sampled token, at the sampling temperature."""

@@ -115,6 +115,6 @@ def whole_trace(rollouts: Sequence[Rollout]) -> list[tuple[Segment, ...]]:
 
 
 def unscored_rollouts(credits: Credits, truncated_R: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """(R,) rollouts that lack a score which they should have had; a truncated one is not sent to the judge."""
+    """(R,) rollouts that lack a score which they should have had; a truncated one is sent to no judge, but to a teacher."""
     missing = np.array([any(score is None for score in row) for row in credits.scores], dtype=bool)
-    return missing & ~truncated_R
+    return missing if credits.tokens is not None else missing & ~truncated_R

@@ -10,13 +10,16 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+from exprl.baselines.served_teacher import ServedTeacher
+from exprl.baselines.targets import LocalTeacher, TeacherTargets
+from exprl.baselines.teacher import Teacher, teacher_prompts
 from exprl.config import (
     JudgeConfig,
     LLMJudgeConfig,
@@ -25,23 +28,24 @@ from exprl.config import (
     PanelJudgeConfig,
     ProcessConfig,
     RunConfig,
+    SelfDistillConfig,
     SftConfig,
-    SparseConfig,
 )
+from exprl.engines.trl.checkpoint import load_tokenizer
 from exprl.engines.trl.ledger import Row
 from exprl.engines.verl.compose import Paths, Value, overrides
-from exprl.engines.verl.credit import Graded
+from exprl.engines.verl.credit import Sampling
 from exprl.engines.verl.record import Attempt, PartWriter
 from exprl.engines.verl.room import Room, end_ids
 from exprl.engines.verl.train import ClusterStage, check_command, environment, train_cluster_stage
 from exprl.errors import ConfigError, EngineError
 from exprl.judge import build_judge
-from exprl.methods import build_method, needs_judge
-from exprl.pipeline.context import TRAIN_SET, load_sets, open_verifier
+from exprl.methods import Method, build_method, needs_judge
+from exprl.pipeline.context import TRAIN_SET, kept_sets, load_sets, open_verifier
 from exprl.runs import RunDir, StageDir
 from exprl.types import Problem
 
-__all__ = ["Place", "check_cluster", "graded", "open_room", "refuse_unrunnable", "train_on_cluster"]
+__all__ = ["Place", "check_cluster", "open_room", "refuse_unrunnable", "sampling", "train_on_cluster"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +68,6 @@ def open_room(place: Place) -> Room:
         EngineError: the run's folder is not there: the nodes share no file system.
         ExprlError: whatever of the run's configuration cannot be opened here.
     """
-    from exprl.engines.trl.checkpoint import load_tokenizer
     from exprl.tokens import TokenMap
 
     if not Path(place.run).is_dir():
@@ -73,17 +76,18 @@ def open_room(place: Place) -> Room:
         )
     run = RunDir.open(place.run)
     config, folder = run.config, run.stage(place.arm, place.seed, place.stage)
-    settings = graded(_settings(config, place))
+    settings = sampling(_settings(config, place))
     store = folder.path / "judging" / f"{socket.gethostname()}-{os.getpid()}"
     store.mkdir(parents=True, exist_ok=True)
-    judge = build_judge(_share(config.judge, config.cluster.workers), store=store) if needs_judge(settings) else None
     tokenizer = load_tokenizer(place.policy)
+    problems = kept_sets(run, load_sets(config, leave_out=config.data.evaluate))[TRAIN_SET]
+    method, close = _method(config, settings, place, problems, tokenizer, store)
     attempt = Attempt(place.attempt, folder.path / "parts")
     dense = isinstance(settings, OutcomeConfig | ProcessConfig) and settings.execution == "share"
     return Room(
-        load_sets(config, leave_out=config.data.evaluate)[TRAIN_SET],
+        problems,
         settings,
-        build_method(settings, judge, config.segments),
+        method,
         open_verifier(config, store=store, dense=dense),
         tokenizer,
         TokenMap.from_tokenizer(tokenizer),
@@ -92,22 +96,43 @@ def open_room(place: Place) -> Room:
         attempt=attempt,
         ends=end_ids(place.policy, tokenizer.eos_token_id),
         write=PartWriter(attempt),
-        on_close=None if judge is None else judge.aclose,
+        on_close=close,
     )
 
 
-def graded(settings: MethodConfig) -> Graded:
+def sampling(settings: MethodConfig) -> Sampling:
     """Settings of a method that verl runs.
 
     Raises:
-        ConfigError: self-distillation, or SFT, which takes no rollouts.
+        ConfigError: SFT, which samples nothing.
     """
-    if isinstance(settings, OutcomeConfig | ProcessConfig | SparseConfig):
-        return settings
-    raise ConfigError(
-        f"the method {settings.type!r} does not run under verl: its teacher is asked for log-probabilities at the sampling "
-        "temperature, which verl's servers do not give of a prompt; run this arm with engine = 'trl'"
-    )
+    if isinstance(settings, SftConfig):
+        raise ConfigError(
+            "the method 'sft' samples nothing and is trained on one machine: run this arm with engine = 'trl'"
+        )
+    return settings
+
+
+def _method(
+    config: RunConfig, settings: Sampling, place: Place, problems: Sequence[Problem], tokenizer: Any, store: Path
+) -> tuple[Method, Callable[[], Coroutine[Any, Any, None]] | None]:
+    """What gives credit in this process, and how to let go of it."""
+    if isinstance(settings, SelfDistillConfig):
+        teacher = _teacher(config, settings, place.policy, problems, tokenizer)
+        return TeacherTargets(teacher), teacher.aclose
+    judge = build_judge(_share(config.judge, config.cluster.workers), store=store) if needs_judge(settings) else None
+    return build_method(settings, judge, config.segments), None if judge is None else judge.aclose
+
+
+def _teacher(
+    config: RunConfig, settings: SelfDistillConfig, start: str, problems: Sequence[Problem], tokenizer: Any
+) -> ServedTeacher | LocalTeacher:
+    """`start` are the initial weights: a stage's policy before its first update."""
+    server = config.cluster.teacher
+    if server is None:
+        return LocalTeacher(Teacher(start, problems, settings, config.policy, config.prompt, tokenizer))
+    prompts = teacher_prompts(start, problems, settings, config.policy, config.prompt, tokenizer)
+    return ServedTeacher(server, prompts, settings.temperature, config.policy.model)
 
 
 def train_on_cluster(
@@ -123,17 +148,20 @@ def train_on_cluster(
 
     Raises:
         ConfigError: a method that verl does not run.
+        DataError: a problem whose teacher's prompt cannot be made.
         EngineError: see `train_cluster_stage`.
     """
     _refuse_missing()
+    if isinstance(settings, SelfDistillConfig):  # here, before Ray is started, as well as in every worker
+        teacher_prompts(start, problems, settings, run.config.policy, run.config.prompt, load_tokenizer(start))
     arm, seed, stage = place
     said: dict[str, Value] = {"run": str(run.path.resolve()), "arm": arm, "seed": seed, "stage": stage}
     return train_cluster_stage(
-        ClusterStage(run.config, start, graded(settings), problems, folder.path, seed, said), on_step=on_step
+        ClusterStage(run.config, start, sampling(settings), problems, folder.path, seed, said), on_step=on_step
     )
 
 
-def refuse_unrunnable(config: RunConfig) -> None:
+def refuse_unrunnable(config: RunConfig, arms: Sequence[str] = ()) -> None:
     """Refuse, before anything is spent, arms that verl cannot run as configured; SFT is trained on one machine anyway.
 
     Raises:
@@ -141,10 +169,11 @@ def refuse_unrunnable(config: RunConfig) -> None:
         ConfigError: a method that verl does not run, or GPUs that do not divide an update.
     """
     _refuse_missing()
-    stages = {**config.arms, **({"stage2": config.stage2} if config.stage2 is not None else {})}
+    chosen = {arm: config.arms[arm] for arm in arms or config.arms}
+    stages = {**chosen, **({"stage2": config.stage2} if config.stage2 is not None else {})}
     for name, settings in stages.items():
         if not isinstance(settings, SftConfig):
-            _composed(config, name, graded(settings), "stage1")
+            _composed(config, name, sampling(settings), "stage1")
 
 
 def check_cluster(config: RunConfig, stage: Literal["stage1", "stage2"], arms: Sequence[str]) -> list[str]:
@@ -157,7 +186,7 @@ def check_cluster(config: RunConfig, stage: Literal["stage1", "stage2"], arms: S
     lines = []
     for arm in arms:
         settings = config.arms[arm] if stage == "stage1" else config.stage2
-        if isinstance(settings, OutcomeConfig | ProcessConfig | SparseConfig):
+        if settings is not None and not isinstance(settings, SftConfig):
             said = _composed(config, arm, settings, stage)
             done = _validated(arm, said, environment(config.cluster))
             lines.append(f"{arm}: {len(said)} overrides composed; {done}")
@@ -166,7 +195,7 @@ def check_cluster(config: RunConfig, stage: Literal["stage1", "stage2"], arms: S
     return lines
 
 
-def _composed(config: RunConfig, arm: str, method: Graded, stage: str) -> list[str]:
+def _composed(config: RunConfig, arm: str, method: Sampling, stage: str) -> list[str]:
     folder = Path(config.output).resolve() / config.name
     paths = Paths(config.policy.model, folder / "dataset", folder / "verl", folder / "log")
     place: dict[str, Value] = {"run": str(folder), "arm": arm, "seed": 0, "stage": stage}

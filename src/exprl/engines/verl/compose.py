@@ -25,9 +25,9 @@ from dataclasses import dataclass
 from math import gcd
 from pathlib import Path
 
-from exprl.config import ClusterConfig, Optimisation, PolicyConfig, RunConfig
-from exprl.engines.verl.credit import Graded
-from exprl.engines.verl.registration import AGENT, CPU
+from exprl.config import ClusterConfig, Optimisation, PolicyConfig, RunConfig, SelfDistillConfig
+from exprl.engines.verl.credit import Sampling
+from exprl.engines.verl.registration import AGENT, CPU, LOSS
 from exprl.errors import ConfigError
 
 __all__ = ["Paths", "Value", "check_division", "overrides", "quoted"]
@@ -49,7 +49,7 @@ class Paths:
 
 
 def overrides(
-    config: RunConfig, method: Graded, paths: Paths, place: Mapping[str, Value], *, seed: int, steps: int
+    config: RunConfig, method: Sampling, paths: Paths, place: Mapping[str, Value], *, seed: int, steps: int
 ) -> list[str]:
     """verl's configuration of one stage, as `key=value`, in an order that does not change.
 
@@ -62,6 +62,7 @@ def overrides(
     cluster = config.cluster
     _refuse_lora(config.policy)
     _refuse_kl_on_cpu(method, cluster)
+    _refuse_no_teacher(method, cluster)
     check_division(method, cluster)
     tables = (
         _data(method, paths, seed),
@@ -69,7 +70,7 @@ def overrides(
         _loss(method, cluster),
         _rollout(method, config.policy, cluster),
         _trainer(config, method, paths, steps),
-        _without_gpu(cluster) if cluster.rollout == "cpu" else {},
+        _without_gpu(cluster, distilled=isinstance(method, SelfDistillConfig)) if cluster.rollout == "cpu" else {},
     )
     said = [f"{key}={_said(value)}" for table in tables for key, value in table.items()]
     said += [f"+algorithm.exprl.method={quoted(json.dumps(method.model_dump(mode='json'), sort_keys=True))}"]
@@ -116,6 +117,15 @@ def _refuse_kl_on_cpu(method: Optimisation, cluster: ClusterConfig) -> None:
         )
 
 
+def _refuse_no_teacher(method: Sampling, cluster: ClusterConfig) -> None:
+    if isinstance(method, SelfDistillConfig) and cluster.teacher is None and cluster.rollout != "cpu":
+        raise ConfigError(
+            "self-distillation under verl asks a server of the initial weights for the teacher's probabilities: start one "
+            "(vllm serve POLICY --max-logprobs 20) and name it, --cluster.teacher.url http://HOST:8001/v1; leave the arm out "
+            "(--arm); or set engine = 'trl', where the teacher needs no server"
+        )
+
+
 def quoted(text: str) -> str:
     """A text as one value of verl's command line (hydra's grammar of quotes)."""
     for number in range(text.count("\\"), 0, -1):  # a backslash is one, unless it stands before a quote
@@ -157,7 +167,7 @@ def _policy(policy: PolicyConfig, cluster: ClusterConfig, paths: Paths) -> dict[
     return said
 
 
-def _loss(method: Graded, cluster: ClusterConfig) -> dict[str, Value]:
+def _loss(method: Sampling, cluster: ClusterConfig) -> dict[str, Value]:
     actor = "actor_rollout_ref.actor"
     said: dict[str, Value] = {
         f"{actor}.ppo_mini_batch_size": method.prompts_per_step // method.updates_per_step,
@@ -165,7 +175,7 @@ def _loss(method: Graded, cluster: ClusterConfig) -> dict[str, Value]:
         f"{actor}.use_dynamic_bsz": False,
         f"{actor}.ppo_epochs": 1,
         f"{actor}.shuffle": False,
-        f"{actor}.policy_loss.loss_mode": "vanilla",
+        f"{actor}.policy_loss.loss_mode": LOSS if isinstance(method, SelfDistillConfig) else "vanilla",
         f"{actor}.loss_agg_mode": "token-mean",
         f"{actor}.clip_ratio": method.clip_low,
         f"{actor}.clip_ratio_low": method.clip_low,
@@ -224,7 +234,7 @@ def _rollout(method: Optimisation, policy: PolicyConfig, cluster: ClusterConfig)
     return said
 
 
-def _without_gpu(cluster: ClusterConfig) -> dict[str, Value]:
+def _without_gpu(cluster: ClusterConfig, *, distilled: bool) -> dict[str, Value]:
     """Off with what verl takes for granted on a GPU: its kernels, bf16, compilation; Ray counts slots, not devices."""
     said: dict[str, Value] = {
         "trainer.device": "cpu",
@@ -234,7 +244,7 @@ def _without_gpu(cluster: ClusterConfig) -> dict[str, Value]:
         "actor_rollout_ref.actor.use_torch_compile": False,
         "actor_rollout_ref.actor.fsdp_config.use_torch_compile": False,
         "actor_rollout_ref.ref.use_torch_compile": False,
-        "actor_rollout_ref.rollout.calculate_log_probs": False,
+        "actor_rollout_ref.rollout.calculate_log_probs": distilled,
         "+ray_kwargs.ray_init.runtime_env.env_vars.VERL_PLATFORM": CPU,
         # FSDP's engine is registered for accelerators; it asks the platform for everything that differs.
         "+ray_kwargs.ray_init.runtime_env.env_vars.VERL_ENGINE_DEVICE": "cuda",

@@ -115,6 +115,10 @@ class CPUPlatform(PlatformBase):  # type: ignore[misc]
     def cudart(self) -> None: ...
 
 
+_Answer = tuple[list[int], list[float] | None]
+"""Token ids, and their log-probabilities where they were asked for."""
+
+
 class _Server:
     """A Ray actor that samples; the methods are those that verl calls on a policy server."""
 
@@ -127,36 +131,39 @@ class _Server:
         self._model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32, use_safetensors=True).eval()
         self._ends = sorted(end_ids(path, AutoTokenizer.from_pretrained(path).eos_token_id))
         self._response, self._step = response, 0
-        self._waiting: list[tuple[list[int], dict[str, Any], asyncio.Future[list[int]]]] = []
+        self._waiting: list[tuple[list[int], dict[str, Any], asyncio.Future[_Answer]]] = []
         self._sampling: asyncio.Task[None] | None = None
 
     async def generate(
         self, request_id: str, prompt_ids: list[int], sampling_params: dict[str, Any], **_: object
     ) -> TokenOutput:
         """Sample one answer, together with those that are asked for meanwhile."""
-        answer: asyncio.Future[list[int]] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[_Answer] = asyncio.get_running_loop().create_future()
         self._waiting.append((prompt_ids, sampling_params, answer))
         if self._sampling is None or self._sampling.done():
             self._sampling = asyncio.create_task(self._sample())
-        ids = await answer
-        return TokenOutput(token_ids=ids, stop_reason="completed", extra_fields={"global_steps": self._step})
+        ids, log_probs = await answer
+        extra = {"global_steps": self._step}
+        return TokenOutput(token_ids=ids, log_probs=log_probs, stop_reason="completed", extra_fields=extra)
 
     async def _sample(self) -> None:
-        from exprl.evaluate.sample.generate import generate
-
         await asyncio.sleep(0.02)  # those of a step come within a moment
         while self._waiting:
             batch, self._waiting = self._waiting, []
-            answers = await asyncio.to_thread(
-                generate,
-                self._model,
-                [prompt for prompt, *_ in batch],
-                temperature=float(batch[0][1].get("temperature", 1.0)),
-                max_tokens=self._response,
-                stops=self._ends,
-            )
-            for (*_, future), ids in zip(batch, answers, strict=True):
-                future.set_result(list(ids))
+            answers = await asyncio.to_thread(self._answers, [prompt for prompt, *_ in batch], batch[0][1])
+            for (*_, future), answer in zip(batch, answers, strict=True):
+                future.set_result(answer)
+
+    def _answers(self, prompts: list[list[int]], params: dict[str, Any]) -> list[_Answer]:
+        from exprl.engines.trl.logprobs import token_log_probs
+        from exprl.evaluate.sample.generate import generate
+
+        temperature = float(params.get("temperature", 1.0))
+        rows = generate(self._model, prompts, temperature=temperature, max_tokens=self._response, stops=self._ends)
+        if not params.get("logprobs"):
+            return [(list(ids), None) for ids in rows]
+        said = token_log_probs(self._model, prompts, rows, temperature=temperature)
+        return [(list(ids), log_probs.tolist()) for ids, log_probs in zip(rows, said, strict=True)]
 
     async def load(self, weights: dict[str, torch.Tensor], step: int) -> None:
         """Take the policy's weights after an update."""

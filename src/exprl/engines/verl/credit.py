@@ -9,19 +9,22 @@ A rollout that could not be scored gets 0 here and leaves the loss by its mask, 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from exprl.advantages import outcome_advantages, token_advantages
-from exprl.config import OutcomeConfig, ProcessConfig, SparseConfig
+from exprl.config import OutcomeConfig, ProcessConfig, SelfDistillConfig, SparseConfig
 from exprl.engines.verl.marks import Floats, Marks
 from exprl.errors import UnscoredLimitError
 from exprl.methods.process import process_credit
 from exprl.rewards import SegmentScores
 
-__all__ = ["Graded", "refuse_unscored", "segment_credit", "token_credit"]
+__all__ = ["Graded", "Sampling", "refuse_share", "refuse_unscored", "segment_credit", "token_credit"]
 
 Graded = OutcomeConfig | ProcessConfig | SparseConfig
 """The methods whose credit is made of scores."""
+
+Sampling = Graded | SelfDistillConfig
+"""The methods that sample, which verl runs."""
 
 
 def segment_credit(marks: Marks, group_R: ArrayLike, method: Graded) -> Floats:
@@ -52,9 +55,18 @@ def refuse_unscored(marks: Marks, limit: float) -> None:
     Raises:
         UnscoredLimitError: the share of unscored rollouts is over the limit.
     """
-    share = float(marks.unscored_R.mean()) if len(marks.count_R) else 0.0
+    refuse_share(marks.unscored_R, limit)
+
+
+def refuse_share(unscored_R: NDArray[np.bool_], limit: float) -> None:
+    """The same, of rollouts of any method.
+
+    Raises:
+        UnscoredLimitError: the share of unscored rollouts is over the limit.
+    """
+    share = float(unscored_R.mean()) if len(unscored_R) else 0.0
     if share > limit:
         raise UnscoredLimitError(
             f"{share:.0%} of the rollouts of this step could not be scored (limit {limit:.0%}). No update was made. "
-            "Mend the judge (why each one failed stands in the stage's parts/), then run the same command with --resume"
+            "Mend the judge or the teacher (the reasons stand in the stage's parts/), then run the same command with --resume"
         )

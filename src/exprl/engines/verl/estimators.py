@@ -1,6 +1,6 @@
 """Our credit under names that verl's configuration can say: `algorithm.adv_estimator = exprl_process`.
 
-    exprl_outcome, exprl_process, exprl_sparse
+    exprl_outcome, exprl_process, exprl_sparse; exprl_self_distill (`exprl.engines.verl.distill`)
 
 An estimator reads the marks of its batch (`exprl.engines.verl.marks`), takes verl's `uid` for the group, and gives back
 advantages of shape (B, T), which it also gives as verl's returns: there is no critic. What the method is set to stands in
@@ -20,10 +20,11 @@ import numpy as np
 import torch
 from pydantic import TypeAdapter
 
-from exprl.config import MethodConfig, OutcomeConfig, ProcessConfig, SparseConfig
-from exprl.engines.verl.credit import Graded, refuse_unscored, token_credit
+from exprl.config import MethodConfig, SelfDistillConfig, SftConfig
+from exprl.engines.verl.credit import Sampling, refuse_unscored, token_credit
+from exprl.engines.verl.distill import distill_loss, targets_of
 from exprl.engines.verl.marks import read_marks
-from exprl.engines.verl.registration import ESTIMATORS
+from exprl.engines.verl.registration import ESTIMATORS, LOSS
 from exprl.errors import EngineError
 
 __all__ = ["estimate", "register", "settings_of"]
@@ -32,11 +33,12 @@ _METHOD: TypeAdapter[MethodConfig] = TypeAdapter(MethodConfig)
 
 
 def register() -> None:
-    """Make the estimators known to verl in this process; a second time changes nothing."""
-    from verl.trainer.ppo.core_algos import register_adv_est
+    """Make estimators and loss known to verl in this process; a second time changes nothing."""
+    from verl.trainer.ppo.core_algos import register_adv_est, register_policy_loss
 
     for name in ESTIMATORS:
         register_adv_est(name)(estimate)
+    register_policy_loss(LOSS)(distill_loss)
 
 
 def estimate(
@@ -54,11 +56,14 @@ def estimate(
         config: verl's `algorithm`, with our `exprl` in it.
         index: (B,) name of each row's prompt.
     Returns:
-        (B, T) advantages, twice.
+        (B, T) advantages, twice; under self-distillation the teacher's log-probabilities, which our loss takes.
     Raises:
         UnscoredLimitError: too few rollouts could be scored.
     """
     method, limit = settings_of(config)
+    if isinstance(method, SelfDistillConfig):
+        targets = targets_of(token_level_rewards, response_mask, limit)
+        return targets, targets
     marks = read_marks(token_level_rewards.detach().cpu().numpy())
     refuse_unscored(marks, limit)
     group_R = np.unique(np.asarray([str(name) for name in index]), return_inverse=True)[1]
@@ -67,7 +72,7 @@ def estimate(
     return advantages, advantages
 
 
-def settings_of(config: Any) -> tuple[Graded, float]:
+def settings_of(config: Any) -> tuple[Sampling, float]:
     """The method and the limit that verl's `algorithm` carries for us.
 
     Raises:
@@ -79,6 +84,6 @@ def settings_of(config: Any) -> tuple[Graded, float]:
             "algorithm.exprl is missing in verl's configuration; start verl with `exprl prime CONFIG --engine verl`"
         )
     method = _METHOD.validate_python(json.loads(str(ours["method"])))
-    if not isinstance(method, OutcomeConfig | ProcessConfig | SparseConfig):
-        raise EngineError(f"algorithm.exprl.method is {method.type!r}; an estimator takes outcome, process or sparse")
+    if isinstance(method, SftConfig):
+        raise EngineError("algorithm.exprl.method is 'sft', which samples nothing for an estimator to read")
     return method, float(str(ours["unscored_limit"]))

@@ -64,6 +64,7 @@ class ExprlAgentLoop(AgentLoopBase):  # type: ignore[misc]
             int(columns.get("global_steps", 0)),
             str(columns.get("uid", problem_id)),
             int(columns.get("session_id", 0)),
+            tuple(output.log_probs or ())[:limit],
         )
         judged = await room.judge(sampled)
         metrics = AgentLoopMetrics(generate_sequences=finished - started, compute_score=time.perf_counter() - finished)

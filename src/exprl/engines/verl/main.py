@@ -44,7 +44,7 @@ def validated(overrides: Sequence[str]) -> Any:
     Raises:
         EngineError: verl refuses it, or our plug-in is not loaded.
     """
-    from verl.trainer.ppo.core_algos import get_adv_estimator_fn
+    from verl.trainer.ppo.core_algos import get_adv_estimator_fn, get_policy_loss_fn
     from verl.trainer.ppo.utils import need_critic, need_reference_policy
     from verl.utils.config import validate_config
 
@@ -53,6 +53,7 @@ def validated(overrides: Sequence[str]) -> Any:
     try:
         validate_config(config, need_reference_policy(config), need_critic(config))
         get_adv_estimator_fn(config.algorithm.adv_estimator)
+        get_policy_loss_fn(config.actor_rollout_ref.actor.policy_loss.loss_mode)
     except (AssertionError, ValueError) as error:
         raise EngineError(f"verl refuses its configuration: {error}") from error
     return config

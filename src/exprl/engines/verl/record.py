@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from exprl.advantages import outcome_advantages
-from exprl.config import ProcessConfig
-from exprl.engines.verl.credit import Graded
+from exprl.config import ProcessConfig, SelfDistillConfig
+from exprl.engines.verl.credit import Sampling
 from exprl.errors import RunError
 from exprl.methods.batch import Credits, RolloutBatch
 from exprl.methods.process import process_credit
@@ -75,6 +75,7 @@ def part_row(attempt: Attempt, sampled: Sampled, batch: RolloutBatch, credits: C
         "verdicts": [_verdict_row(verdict) for verdict in credits.verdicts[0]],
         "verified": _verdict_row(batch.verified[0]),
         "judged": credits.judged,
+        **({} if credits.tokens is None or credits.dropped_R[0] else {"gap": float(credits.rewards_R[0])}),
     }
 
 
@@ -90,7 +91,7 @@ def read_step(attempt: Attempt, step: int) -> list[Row]:
 
 
 def step_of(
-    step: int, rows: Sequence[Row], problems: Mapping[str, Problem], method: Graded
+    step: int, rows: Sequence[Row], problems: Mapping[str, Problem], method: Sampling
 ) -> tuple[RolloutBatch, Credits]:
     """A step's batch and its credit, from the rows of its rollouts.
 
@@ -115,11 +116,15 @@ def step_of(
     return batch, _credits(rows, batch, method)
 
 
-def _credits(rows: Sequence[Row], batch: RolloutBatch, method: Graded) -> Credits:
+def _credits(rows: Sequence[Row], batch: RolloutBatch, method: Sampling) -> Credits:
     verdicts = [tuple(_verdict(verdict) for verdict in _list(row["verdicts"])) for row in rows]
     scored = segment_scores(verdicts)
     truncated_R = batch.truncated_R
-    if isinstance(method, ProcessConfig):
+    tokens = None
+    if isinstance(method, SelfDistillConfig):
+        rewards_R = np.array([row.get("gap", np.nan) for row in rows], dtype=np.float64)
+        advantages_RS, tokens = rewards_R[:, None], [np.zeros(0)] * len(rows)
+    elif isinstance(method, ProcessConfig):
         program_R = np.array([bool(row["program"]) for row in rows], dtype=bool)
         rewards_R, advantages_RS = process_credit(scored, batch.group_R, truncated_R, program_R, method)
     else:
@@ -134,6 +139,7 @@ def _credits(rows: Sequence[Row], batch: RolloutBatch, method: Graded) -> Credit
         scores=[tuple(verdict.score for verdict in row) for row in verdicts],
         verdicts=verdicts,
         judged=all(bool(row["judged"]) for row in rows),
+        tokens=tokens,
     )
 
 

@@ -11,13 +11,15 @@ from __future__ import annotations
 
 from exprl.errors import EngineError
 
-__all__ = ["AGENT", "CPU", "ESTIMATORS", "RELEASE", "assert_everywhere", "assert_here", "missing"]
+__all__ = ["AGENT", "CPU", "ESTIMATORS", "LOSS", "RELEASE", "assert_everywhere", "assert_here", "missing"]
 
 AGENT = "exprl"
 """Our agent loop's name."""
 CPU = "exprl_cpu"
 """The platform and the policy server of a trial without a GPU (`exprl.engines.verl.cpu`)."""
-ESTIMATORS = ("exprl_outcome", "exprl_process", "exprl_sparse")
+ESTIMATORS = ("exprl_outcome", "exprl_process", "exprl_sparse", "exprl_self_distill")
+LOSS = "exprl_self_distill"
+"""The one policy loss of ours; the other methods use verl's."""
 RELEASE = "0.9.1"
 """The one release of verl that this was tested with."""
 
@@ -31,10 +33,11 @@ def missing() -> list[str]:
     """What verl, imported, does not know in this process; empty where all is well."""
     import verl
     from verl.experimental.agent_loop.agent_loop import _agent_loop_registry
-    from verl.trainer.ppo.core_algos import ADV_ESTIMATOR_REGISTRY
+    from verl.trainer.ppo.core_algos import ADV_ESTIMATOR_REGISTRY, POLICY_LOSS_REGISTRY
 
     wrong = [] if verl.__version__ == RELEASE else [f"verl {RELEASE} (it is {verl.__version__})"]
     wrong += [name for name in ESTIMATORS if name not in ADV_ESTIMATOR_REGISTRY]
+    wrong += [] if LOSS in POLICY_LOSS_REGISTRY else [f"the policy loss {LOSS!r}"]
     return wrong + ([] if AGENT in _agent_loop_registry else [f"the agent loop {AGENT!r}"])
 
 

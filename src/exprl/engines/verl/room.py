@@ -3,6 +3,7 @@
 One rollout goes through it as soon as it is finished, so that judging overlaps with the sampling of the others:
 
     ids -> text -> the verifier's word -> Method.credit of a batch of one -> marks (exprl.engines.verl.marks)
+                                                                             or targets, of a teacher (.distill)
 
 It is the same `Method.credit` that the engine on one machine calls, so a rollout is cut, judged and run in the same way; of
 what it gives, segments, scores and verdicts are kept, and the credit, which needs the whole group, is left to the estimator.
@@ -23,8 +24,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from exprl.baselines.targets import against_sampler
 from exprl.config import PolicyConfig, ProcessConfig, PromptConfig
-from exprl.engines.verl.credit import Graded
+from exprl.engines.verl.credit import Sampling
+from exprl.engines.verl.distill import write_targets
 from exprl.engines.verl.marks import read_marks, write_marks
 from exprl.engines.verl.record import Attempt, part_row
 from exprl.errors import DataError
@@ -40,13 +43,18 @@ __all__ = ["Judged", "Room", "Sampled", "end_ids"]
 
 @dataclass(frozen=True, slots=True)
 class Sampled:
-    """A finished rollout: which problem's, its token ids, when, and as which of the prompt's."""
+    """A finished rollout: which problem's, its token ids, when, as which of the prompt's, and what the sampler says of it.
+
+    Attributes:
+        log_probs: of its tokens at the sampling temperature; empty where the policy's server gives none.
+    """
 
     problem_id: str
     ids: tuple[int, ...]
     step: int
     uid: str
     session: int
+    log_probs: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +82,7 @@ class Room:
     def __init__(
         self,
         problems: Sequence[Problem],
-        settings: Graded,
+        settings: Sampling,
         method: Method,
         verifier: Verifier,
         tokenizer: ChatTokenizer,
@@ -107,11 +115,13 @@ class Room:
         batch = await self._batch(sampled)
         given = self._method.credit(batch)
         credits = given if isinstance(given, Credits) else await given
+        if credits.tokens is not None:
+            credits = against_sampler(credits, [sampled.log_probs])
         program = isinstance(self._settings, ProcessConfig) and bool(executed(batch, self._settings.execution))
         marks_T = self._marks(sampled, batch, credits, program)
         self._write(part_row(self._attempt, sampled, batch, credits, program))
-        unscored = bool(read_marks(marks_T[None]).unscored_R[0])
-        return Judged(marks_T, None if unscored else float(credits.rewards_R[0]))
+        dropped = credits.dropped_R if credits.tokens is not None else read_marks(marks_T[None]).unscored_R
+        return Judged(marks_T, None if dropped[0] else float(credits.rewards_R[0]))
 
     async def aclose(self) -> None:
         """Stop the verifier and let go of the judge, in the loop that judged."""
@@ -130,6 +140,8 @@ class Room:
         return RolloutBatch([problem], [rollout], np.zeros(1, dtype=np.int64), [self._map.ends(ids)], words)
 
     def _marks(self, sampled: Sampled, batch: RolloutBatch, credits: Credits, program: bool) -> NDArray[np.float32]:
+        if credits.tokens is not None:
+            return write_targets(None if credits.dropped_R[0] else credits.tokens[0], len(sampled.ids))
         if not sampled.ids:  # verl's rows have a token at least: the loop puts one there and masks it
             return write_marks([0], (None,), truncated=True, program=program)
         return write_marks(

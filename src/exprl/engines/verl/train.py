@@ -19,6 +19,7 @@ What it refuses: what `exprl.engines.verl.compose` does, and to call a stage fin
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -33,7 +34,7 @@ from exprl.engines.trl.checkpoint import check_policy_path, load_tokenizer
 from exprl.engines.trl.ledger import Ledger, Row
 from exprl.engines.trl.saving import place_checkpoint
 from exprl.engines.verl.compose import Paths, Value, overrides
-from exprl.engines.verl.credit import Graded
+from exprl.engines.verl.credit import Sampling
 from exprl.engines.verl.dataset import write_dataset
 from exprl.engines.verl.record import Attempt, read_step, step_of
 from exprl.engines.verl.registration import CPU
@@ -45,6 +46,7 @@ from exprl.types import Problem
 __all__ = ["ClusterStage", "check_command", "environment", "train_cluster_stage", "verl_log"]
 
 _EVERY = 2.0
+_ERROR = re.compile(r"\b[A-Za-z.]*Error\b|^error:")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,7 @@ class ClusterStage:
 
     config: RunConfig
     policy: str
-    method: Graded
+    method: Sampling
     problems: Sequence[Problem]
     folder: Path
     seed: int
@@ -148,7 +150,7 @@ def _saved_step(folder: Path) -> int:
 
 
 def _last_error(log: Path) -> str:
-    lines = [line.strip() for line in log.read_text("utf-8", "replace").splitlines() if "rror" in line]
+    lines = [line.strip() for line in log.read_text("utf-8", "replace").splitlines() if _ERROR.search(line)]
     return lines[-1][-400:] if lines else "no error in its log"
 
 
