@@ -108,3 +108,13 @@ def test_an_sft_arm_samples_nothing_and_the_plan_says_that_its_budget_differs() 
 def test_problems_that_only_the_judge_can_grade_are_in_the_ceiling() -> None:
     without, with_ = plan(config(), 4, {}), plan(config(), 4, {}, judged=1)
     assert with_.total.judge_calls == without.total.judge_calls + without.total.rollouts
+
+
+def test_a_stage_of_some_arms_is_planned_without_the_others() -> None:
+    rows = plan(config(), train=20, evaluate={}, arms=["outcome"], stages=["stage1"]).rows
+    assert [row.what for row in rows if "," in row.what] == ["outcome, Stage I", "outcome, evaluate"]
+    both = {row.what: row for row in plan(config(), train=20, evaluate={}, arms=["outcome"]).rows}
+    assert both["outcome, evaluate"].rollouts == 2 * rows[-1].rollouts
+    rows = plan(config(), train=20, evaluate={}, stages=["stage2"]).rows
+    assert not any("Stage I" in row.what.split() for row in rows)
+    assert {row.what for row in rows if row.updates} == {f"{arm}, Stage II" for arm in config().arms}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from exprl.cli.options import console
@@ -14,8 +15,10 @@ if TYPE_CHECKING:
 __all__ = ["print_plan", "show_plan"]
 
 
-def show_plan(config: RunConfig, *, as_json: bool) -> None:
-    """Print the resolved configuration's work in numbers of rollouts, judge calls and tokens.
+def show_plan(
+    config: RunConfig, *, arms: Sequence[str] = (), stages: Sequence[str] = ("stage1", "stage2"), as_json: bool
+) -> None:
+    """Print the resolved configuration's work in numbers of rollouts, judge calls and tokens; of the named arms, or all.
 
     World sets are generated and files are read, since their sizes are the plan; no model is loaded and nothing is fetched.
     """
@@ -26,7 +29,13 @@ def show_plan(config: RunConfig, *, as_json: bool) -> None:
     sizes = planned_sizes(config)
     evaluated = {name: size for name, size in sizes.sets.items() if name != TRAIN_SET}
     result = plan(
-        config, sizes.sets[TRAIN_SET], evaluated, problem_tokens=sizes.problem_tokens, judged=sum(sizes.judged.values())
+        config,
+        sizes.sets[TRAIN_SET],
+        evaluated,
+        problem_tokens=sizes.problem_tokens,
+        judged=sum(sizes.judged.values()),
+        arms=arms,
+        stages=stages,
     )
     print_plan(config, result, list(sizes.warnings), as_json=as_json)
     if not as_json:

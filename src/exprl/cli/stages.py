@@ -54,7 +54,7 @@ def run_stage(
     if dry_run:
         from exprl.cli.plan import show_plan
 
-        show_plan(settings, as_json=as_json)
+        show_plan(settings, arms=arms, stages=(stage,), as_json=as_json)
         if settings.engine == "verl":
             _show_cluster(settings, stage, list(arms), as_json=as_json)
         return
@@ -63,7 +63,7 @@ def run_stage(
     from exprl.pipeline.summary import write_summary
     from exprl.report import write_report
 
-    run = open_run(settings, resume=resume)
+    run = open_run(settings, resume=resume, arms=arms)
     with run.lock():
         sets = prepare(run, console(as_json))
         chains = train_jobs(run, list(arms) or None, (stage,))

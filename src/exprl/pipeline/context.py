@@ -6,7 +6,7 @@ and the judge, the verifier and the sampler are built from the configuration. He
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -52,8 +52,8 @@ def policy_path(model: str) -> str:
     return str(world_policy(model)) if is_world(model) else model
 
 
-def check_inputs(config: RunConfig) -> None:
-    """Refuse what cannot be run, before a run directory is made or anything is spent.
+def check_inputs(config: RunConfig, arms: Sequence[str] = ()) -> None:
+    """Refuse what cannot be run, before a run directory is made or anything is spent; of the arms those named, or all.
 
     Raises:
         DataError: problems that cannot be used. OverlapError: evaluation problems among them.
@@ -64,8 +64,8 @@ def check_inputs(config: RunConfig) -> None:
     if config.engine == "verl":
         from exprl.pipeline.cluster import refuse_unrunnable  # which needs this module
 
-        refuse_unrunnable(config)
-    if any(needs_judge(method) for method in config.arms.values()):
+        refuse_unrunnable(config, arms)
+    if any(needs_judge(config.arms[arm]) for arm in arms or config.arms):
         build_judge(config.judge)
         check_card(config)
     sets = load_sets(config)

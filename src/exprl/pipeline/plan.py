@@ -6,7 +6,7 @@ reckoned in `exprl.judge.budget`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from exprl.config import MethodConfig, ProcessConfig, RunConfig, SftConfig
@@ -60,7 +60,16 @@ class Plan:
         }
 
 
-def plan(config: RunConfig, train: int, evaluate: dict[str, int], *, problem_tokens: int = 0, judged: int = 0) -> Plan:
+def plan(
+    config: RunConfig,
+    train: int,
+    evaluate: dict[str, int],
+    *,
+    problem_tokens: int = 0,
+    judged: int = 0,
+    arms: Sequence[str] = (),
+    stages: Sequence[str] = ("stage1", "stage2"),
+) -> Plan:
     """Count the work of `config`.
 
     Args:
@@ -68,6 +77,8 @@ def plan(config: RunConfig, train: int, evaluate: dict[str, int], *, problem_tok
         evaluate: number of problems of each evaluation set.
         problem_tokens: of the longest training problem with its reference, as `exprl.judge.budget` reckons it.
         judged: problems, of all sets, that only the judge can grade; with any, every rollout is taken to be graded so.
+        arms: those to count; none named: all.
+        stages: those to count.
     """
     rows: list[PlanRow] = []
     judging = _NOTHING
@@ -82,25 +93,28 @@ def plan(config: RunConfig, train: int, evaluate: dict[str, int], *, problem_tok
     one_eval = problems * config.evaluate.n
     rows.append(PlanRow("evaluate base", one_eval, one_eval * config.evaluate.max_tokens, 0))
     seeds = len(config.seeds)
-    for arm, method in config.arms.items():
-        cost = _judging(method, config, seeds, problem_tokens)
-        judging = judging.plus(cost)
-        rows.append(_stage(f"{arm}, Stage I", method, seeds, cost.calls, kept))
-        stages = 1
-        if config.stage2 is not None:
+    chosen = {arm: config.arms[arm] for arm in arms or config.arms}
+    for arm, method in chosen.items():
+        evaluations = 0
+        if "stage1" in stages:
+            cost = _judging(method, config, seeds, problem_tokens)
+            judging = judging.plus(cost)
+            rows.append(_stage(f"{arm}, Stage I", method, seeds, cost.calls, kept))
+            evaluations += 1
+        if config.stage2 is not None and "stage2" in stages:
             rows.append(_stage(f"{arm}, Stage II", config.stage2, seeds, 0, kept))
-            stages = 2
-        total = one_eval * seeds * stages
+            evaluations += 1
+        total = one_eval * seeds * evaluations
         rows.append(PlanRow(f"{arm}, evaluate", total, total * config.evaluate.max_tokens, 0))
     if judged:
-        tokens = max([config.evaluate.max_tokens, *(method.max_tokens for method in config.arms.values())])
+        tokens = max([config.evaluate.max_tokens, *(method.max_tokens for method in chosen.values())])
         rollouts = sum(row.rollouts for row in rows)
         cost = judging_ceiling(
             config.judge, traces=rollouts, cuts=1, trace_tokens=tokens, problem_tokens=problem_tokens
         )
         judging = judging.plus(cost)
         rows.append(PlanRow("grading by the judge", 0, 0, cost.calls))
-    return Plan(tuple(rows), judging, _budgets(config))
+    return Plan(tuple(rows), judging, _budgets(chosen) if "stage1" in stages else ())
 
 
 def plan_samples(config: RunConfig, sizes: dict[str, int], n: int) -> Plan:
@@ -122,9 +136,9 @@ def plan_judging(config: RunConfig, submissions: Sequence[Submission]) -> Plan:
     return Plan((PlanRow("judge", 0, 0, cost.calls),), cost)
 
 
-def _budgets(config: RunConfig) -> tuple[str, ...]:
+def _budgets(arms: Mapping[str, MethodConfig]) -> tuple[str, ...]:
     """One line where the arms do not have the same budget of Stage-I rollouts."""
-    rollouts = {arm: _rollouts(method, 1) for arm, method in config.arms.items()}
+    rollouts = {arm: _rollouts(method, 1) for arm, method in arms.items()}
     if len(set(rollouts.values())) <= 1:
         return ()
     said = [f"{arm} {count:,}" if count else f"{arm} none (it reads the references)" for arm, count in rollouts.items()]

@@ -6,6 +6,7 @@ Every piece leaves its mark in the run directory, so `--resume` repeats nothing 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -35,10 +36,11 @@ from exprl.types import Problem
 __all__ = ["open_run", "prepare", "run_all", "train_jobs"]
 
 
-def open_run(config: RunConfig, *, resume: bool) -> RunDir:
+def open_run(config: RunConfig, *, resume: bool, arms: Sequence[str] = ()) -> RunDir:
     """Make the run's directory, or open it again with `resume` (which also makes a new one).
 
-    Inputs are checked first, so that a run which cannot start leaves no directory behind that stands in the way.
+    Inputs are checked first, so that a run which cannot start leaves no directory behind that stands in the way; of the
+    arms only those named, if any are.
 
     Raises:
         RunError: it exists and `resume` is not set, or it belongs to another configuration.
@@ -49,7 +51,7 @@ def open_run(config: RunConfig, *, resume: bool) -> RunDir:
     if resume and (path / "config.json").exists():
         return RunDir.resume(path, config)
     if not (path / "config.json").exists():
-        check_inputs(config)
+        check_inputs(config, arms)
     return RunDir.create(path, config)
 
 
