@@ -71,6 +71,25 @@ def test_the_gpus_and_endpoints_that_a_configuration_names_are_planned_as_they_a
     assert plan.stages[0].memory.cache_tokens < here.memory.cache_tokens
 
 
+def test_a_teachers_server_stands_in_the_judges_place() -> None:
+    work = plan_cluster(paper(), arms=["self_distill"]).stages[0].work
+    assert work.judging is not None
+    assert work.judging.model == paper().policy.model
+    assert (work.judging.calls, work.judging.reply) == (1, 1)
+    assert (
+        work.judging.sent == work.judging.floor == 256 + 1024 + 8192
+    )  # nothing is cached where probabilities are read
+    assert (work.forwards, work.frozen_copy) == (1, False)
+    config = paper("--cluster.teacher.url", '["http://a/v1", "http://b/v1", "http://c/v1"]')
+    plan = plan_configured(config, arms=["self_distill", "process"])
+    assert [(stage.work.name, stage.policy_gpus, stage.judge_gpus) for stage in plan.stages] == [
+        ("process", 4, 1),
+        ("self_distill", 4, 3),
+        ("Stage II", 4, 0),
+    ]
+    assert "self_distill: the judge is its teacher's server" in plan.notes
+
+
 def test_sft_is_not_planned_and_a_judge_without_a_model_takes_no_gpu() -> None:
     plan = plan_cluster(paper())
     assert "sft samples nothing and is not planned" in plan.notes

@@ -22,7 +22,7 @@ from exprl.cluster.memory import Memory, memory
 from exprl.cluster.shape import Shape, shape_of
 from exprl.cluster.step import StepTime, step_time
 from exprl.cluster.workload import Workload, workload
-from exprl.config import LLMJudgeConfig, RunConfig, SftConfig
+from exprl.config import LLMJudgeConfig, RunConfig, SelfDistillConfig, SftConfig
 from exprl.errors import ConfigError
 
 __all__ = ["ClusterPlan", "StagePlan", "plan_cluster", "plan_configured"]
@@ -105,7 +105,7 @@ def plan_cluster(
 
 
 def plan_configured(config: RunConfig, *, arms: Sequence[str] = (), assumed: Assumptions | None = None) -> ClusterPlan:
-    """Plan the arms and Stage II on the GPUs that `config.cluster` names, with a copy of the judge behind each endpoint.
+    """Plan the arms and Stage II on the GPUs that `config.cluster` names, with a copy of judge or teacher behind each endpoint.
 
     Raises:
         ConfigError: see `plan_cluster`.
@@ -115,13 +115,21 @@ def plan_configured(config: RunConfig, *, arms: Sequence[str] = (), assumed: Ass
     assumed = (assumed or Assumptions()).model_copy(update=given)
     works, notes = _works(config, arms, assumed)
     policy = cluster.nodes * cluster.gpus_per_node
-    judges = len(config.judge.urls) * assumed.judge_copy_gpus if isinstance(config.judge, LLMJudgeConfig) else 0
+    own = {work.name: _endpoints(config, work) * assumed.judge_copy_gpus for work in works}
     stages = tuple(
-        _placed(work, cluster.nodes, policy + own, own or None, assumed)
-        for work in works
-        for own in (judges if work.judging is not None else 0,)
+        _placed(work, cluster.nodes, policy + own[work.name], own[work.name] or None, assumed) for work in works
     )
-    return ClusterPlan(policy + judges, stages, assumed, (*notes, *_few_rollouts(stages)))
+    return ClusterPlan(policy + max(own.values()), stages, assumed, (*notes, *_few_rollouts(stages)))
+
+
+def _endpoints(config: RunConfig, work: Workload) -> int:
+    """Of the judge, or of self-distillation's teacher, that a stage asks."""
+    if work.judging is None:
+        return 0
+    if isinstance(config.arms.get(work.name), SelfDistillConfig):
+        teacher = config.cluster.teacher
+        return 1 if teacher is None or isinstance(teacher.url, str) else len(teacher.url)
+    return len(config.judge.urls) if isinstance(config.judge, LLMJudgeConfig) else 0
 
 
 def _works(config: RunConfig, arms: Sequence[str], assumed: Assumptions) -> tuple[list[Workload], list[str]]:
@@ -129,13 +137,16 @@ def _works(config: RunConfig, arms: Sequence[str], assumed: Assumptions) -> tupl
     if unknown := [arm for arm in arms if arm not in config.arms]:
         raise ConfigError(f"no arm {unknown[0]!r}; the arms are {', '.join(config.arms)}")
     chosen = {name: method for name, method in config.arms.items() if not arms or name in arms}
-    left_out = [name for name, method in chosen.items() if isinstance(method, SftConfig)]
+    notes = [f"{name} samples nothing and is not planned" for name, m in chosen.items() if isinstance(m, SftConfig)]
+    notes += [
+        f"{name}: the judge is its teacher's server" for name, m in chosen.items() if isinstance(m, SelfDistillConfig)
+    ]
     works = [
         workload(config, name, method, assumed) for name, method in chosen.items() if not isinstance(method, SftConfig)
     ]
     if config.stage2 is not None:
         works.append(workload(config, "Stage II", config.stage2, assumed))
-    return works, [f"{name} samples nothing and is not planned" for name in left_out]
+    return works, notes
 
 
 def _placed(work: Workload, nodes: int, gpus: int, judge_gpus: int | None, assumed: Assumptions) -> StagePlan:

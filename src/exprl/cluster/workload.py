@@ -9,7 +9,7 @@ for prefixes of equal steps, of which a prefix cache that loses nothing leaves
     floor     (A + Q + R) / G + T + S I                 head once a problem, trace once a rollout, closing each time
 
 to be prefilled: the floor of `benchmarks/prefix_sharing.py` without its half block a cut. Isolated segments send T once in
-all; one call a trace (`prefixes = "once"`) is S = 1.
+all; one call a trace (`prefixes = "once"`) is S = 1. Self-distillation's teacher stands in the judge's place.
 """
 
 from __future__ import annotations
@@ -77,7 +77,6 @@ def workload(config: RunConfig, name: str, method: Optimisation, assumed: Assump
     Raises:
         ConfigError: a panel of judges, which has no one model to place.
     """
-    teacher = isinstance(method, SelfDistillConfig)
     return Workload(
         name=name,
         policy=config.policy.model,
@@ -88,11 +87,19 @@ def workload(config: RunConfig, name: str, method: Optimisation, assumed: Assump
         prompt=min(assumed.prompt_tokens, method.max_prompt_tokens),
         response=assumed.response_share * method.max_tokens,
         longest=method.max_tokens,
-        # The old policy's log-probabilities, and those of the start or of the teacher.
-        forwards=1 + (method.kl > 0 or teacher),
-        frozen_copy=method.kl > 0 or teacher,
-        judging=_judging(config, method, assumed),
+        # The old policy's log-probabilities, and those of the start.
+        forwards=1 + (method.kl > 0),
+        frozen_copy=method.kl > 0,
+        judging=_teaching(config, method, assumed)
+        if isinstance(method, SelfDistillConfig)
+        else _judging(config, method, assumed),
     )
+
+
+def _teaching(config: RunConfig, method: SelfDistillConfig, assumed: Assumptions) -> Judging:
+    """A teacher's server reads problem, reference and trace once a rollout; for `prompt_logprobs` no prefix is cached."""
+    read = assumed.prompt_tokens + assumed.reference_tokens + assumed.response_share * method.max_tokens
+    return Judging(model=config.policy.model, calls=1, sent=read, floor=read, reply=1)
 
 
 def _judging(config: RunConfig, method: Optimisation, assumed: Assumptions) -> Judging | None:
