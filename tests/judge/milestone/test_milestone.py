@@ -60,6 +60,12 @@ class TestScale:
         assert likert(CLIPS, "48/2 = 24\n48+24 = 72\n\\boxed{72}") == 5
         assert verdicts(CLIPS, "48/2 = 24\n48+24 = 72\n\\boxed{72}")[0].score == 1.0
 
+    @pytest.mark.parametrize(
+        "answer", ["Answer: 72", "ANSWER: 72", "FINAL ANSWER: 72", "#### 72", "A: 72", "so the answer is 72"]
+    )
+    def test_an_answer_may_be_stated_in_many_ways(self, answer: str) -> None:
+        assert likert(CLIPS, f"48/2 = 24\n48+24 = 72\n{answer}") == 5
+
     def test_without_a_stated_answer_it_is_at_most_4(self) -> None:
         assert likert(CLIPS, "48/2 = 24\n48+24 = 72") == 3
         assert likert(CHAIN, CHAIN_TEXT.rsplit("\n", 1)[0]) == 4

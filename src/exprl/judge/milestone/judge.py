@@ -62,7 +62,7 @@ class MilestoneJudge:
     """Scores 1..5 by the milestones that a text establishes. Needs no model; the same input gives the same verdict."""
 
     name = "milestone"
-    template_hash = "milestone-2"
+    template_hash = "milestone-3"
 
     def __init__(self) -> None:
         self._milestones = lru_cache(maxsize=8192)(_read)

@@ -120,7 +120,7 @@ def stated_answer(text: str) -> str | None:
     r"""The answer that a text states: its last `\boxed{}`, else what follows `Answer:`, `####`, `answer is`."""
     if (answer := extract_answer(text)) is not None:
         return answer
-    found = _ANSWER.findall(text) if "nswer" in text or "A:" in text or "####" in text else []
+    found = _ANSWER.findall(text) if any(cue in text for cue in ("nswer", "NSWER", "A:", "####")) else []
     return found[-1].strip() if found else None
 
 
