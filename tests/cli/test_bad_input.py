@@ -106,6 +106,7 @@ def test_the_real_command_ends_with_code_2_and_one_line(exprl: Cli) -> None:
         (("eval", "config.toml", "--k", "0"), "Must be >= 1"),
         (("overlap", "train.jsonl", "held.jsonl", "--ngram", "0"), "Must be >= 1"),
         (("prime", "config.toml", "--arm", "porcess"), "no arm 'porcess' in config.toml; its arms are sparse, outcome"),
+        (("run", "config.toml", "--arm", "porcess"), "no arm 'porcess' in config.toml; its arms are sparse, outcome"),
         (("amplify", "config.toml", "--stage2=false"), "has no Stage II"),
         (
             ("sample", "config.toml", "--out", "s.jsonl", "--set", "hold", "--dry-run"),
@@ -401,3 +402,17 @@ def test_a_full_disk_is_recognised_in_the_words_of_the_libraries_that_write_chec
 def test_a_folder_that_cannot_be_written(exprl: Cli) -> None:
     (exprl.folder / "file").write_text("")
     assert "file" in exprl.refused("run", "config.toml", "--output", "file")
+
+
+def test_a_plan_of_one_arm_is_of_that_arm_and_of_the_stage_that_is_asked_for(exprl: Cli) -> None:
+    def planned(*arguments: str) -> set[str]:
+        out, _ = exprl(*arguments, "--dry-run", "--json")
+        return {row["what"] for row in json.loads(out)["plan"]["rows"]}
+
+    assert not any("sparse" in what for what in planned("run", "config.toml", "--arm", "outcome"))
+    assert any("sparse" in what for what in planned("run", "config.toml"))
+    primed, amplified = planned("prime", "config.toml"), planned("amplify", "config.toml")
+    assert any(what.endswith("Stage I") for what in primed)
+    assert not any(what.endswith("Stage II") for what in primed)
+    assert any(what.endswith("Stage II") for what in amplified)
+    assert not any(what.endswith("Stage I") for what in amplified)

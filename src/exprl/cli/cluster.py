@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from exprl.cli.options import AsJson, ConfigPath, Overrides, console
+from exprl.cli.options import Arms, AsJson, ConfigPath, Overrides, console
 
 if TYPE_CHECKING:
     from exprl.cluster import ClusterPlan, StagePlan
@@ -23,7 +23,7 @@ def cluster_(
     judge_gpus: Annotated[
         int | None, Parameter(help="GPUs for the judge; default: as many as make a step shortest.")
     ] = None,
-    arm: Annotated[tuple[str, ...], Parameter(negative="", help="Only this arm; may be repeated.")] = (),
+    arms: Arms = (),
     assume: Annotated[
         tuple[str, ...], Parameter(negative="", help="NAME=VALUE in place of a default; may be repeated.")
     ] = (),
@@ -47,7 +47,7 @@ def cluster_(
         nodes=nodes,
         gpus=gpus,
         judge_gpus=judge_gpus,
-        arms=arm,
+        arms=arms,
         assumed=assumed(assume),
     )
     print_cluster(plan, as_json=as_json)

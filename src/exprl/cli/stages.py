@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from exprl.cli.options import console
+from exprl.cli.options import console, refuse_unknown_arms
 from exprl.errors import ConfigError, RunError
 
 if TYPE_CHECKING:
@@ -47,8 +47,7 @@ def run_stage(
     from exprl.cli.settings import load_config
 
     settings = load_config(config, overrides)
-    if unknown := [arm for arm in arms if arm not in settings.arms]:
-        raise ConfigError(f"no arm {unknown[0]!r} in {config}; its arms are {', '.join(settings.arms)}")
+    refuse_unknown_arms(config, settings, arms)
     if stage == "stage2" and settings.stage2 is None:
         raise ConfigError(f"{config} has no Stage II (stage2 = false)")
     if dry_run:

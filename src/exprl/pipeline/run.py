@@ -55,12 +55,12 @@ def open_run(config: RunConfig, *, resume: bool, arms: Sequence[str] = ()) -> Ru
     return RunDir.create(path, config)
 
 
-def run_all(config: RunConfig, console: Console, *, resume: bool = False) -> Path:
-    """Run everything that is not done yet and return the path of the report."""
-    run = open_run(config, resume=resume)
+def run_all(config: RunConfig, console: Console, *, resume: bool = False, arms: Sequence[str] = ()) -> Path:
+    """Run everything that is not done yet, of the named arms or of all, and return the path of the report."""
+    run = open_run(config, resume=resume, arms=arms)
     with run.lock():
         sets = prepare(run, console)
-        chains = [[Job(run.path, "base")], *train_jobs(run)]
+        chains = [[Job(run.path, "base")], *train_jobs(run, list(arms) or None)]
         run_chains(run, chains, sets, console)
         write_summary(run)
         return write_report(run.path)
