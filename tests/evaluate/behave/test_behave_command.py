@@ -112,6 +112,17 @@ def test_a_run_is_compared_with_its_base_arm_by_arm(run: Path, capsys: pytest.Ca
     assert list(result["annotators"]["lexical"]["held_out"]) == ["process stage1"]  # type: ignore[arg-type]
 
 
+def test_a_stage_that_the_run_does_not_have_is_not_called_unfinished(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    behave_(run, as_json=True)
+    assert any("stage2" in one for one in shown(capsys)["left_out"])
+    config = json.loads((run / "config.json").read_text())
+    (run / "config.json").write_text(json.dumps({**config, "stage2": None}))
+    behave_(run, as_json=True)
+    assert not any("stage2" in one for one in shown(capsys)["left_out"])
+
+
 def test_the_table_fits_a_narrow_terminal_and_says_what_it_means(
     run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -78,7 +78,8 @@ def of_run(
     run = RunDir.open(path)
     texts, there = _problems_of(run)
     arms = _known("arm", arms, list(run.config.arms))
-    stages = _known("stage", stages, list(_STAGES))
+    has: list[str] = [stage for stage in _STAGES if stage == "stage1" or run.config.stage2 is not None]
+    stages = _known("stage", stages, has)
     pairs: list[Pair] = []
     left_out: list[str] = []
     for name in _known("set", sets, there):
