@@ -587,6 +587,11 @@ class TeacherServerConfig(_Settings):
     timeout: Annotated[float, Field(gt=0)] = Field(default=300.0, description="seconds for one call")
     retries: Annotated[int, Field(ge=0)] = 4
 
+    @property
+    def urls(self) -> tuple[str, ...]:
+        """The endpoints, one or several."""
+        return (self.url,) if isinstance(self.url, str) else self.url
+
 
 class ClusterConfig(_Settings):
     """Where the updates run with `engine = "verl"`; says how the work is carried out, not what is computed."""

@@ -33,7 +33,7 @@ from typing import Literal, NamedTuple, get_args
 
 from exprl.errors import DataError
 
-__all__ = ["ChatMessage", "Conversation", "Step", "StepRule", "converse", "last_words", "task_of"]
+__all__ = ["ChatMessage", "Conversation", "Step", "StepRule", "converse", "last_words", "task_of", "tool_call"]
 
 ChatMessage = Mapping[str, object]
 StepRule = Literal["turn", "message"]
@@ -92,6 +92,11 @@ def converse(messages: Sequence[ChatMessage], rule: StepRule = "turn") -> Conver
             steps[-1] = steps[-1]._replace(end=end, messages=(steps[-1].messages[0], number + 1))
         start = end
     return Conversation("".join(pieces), tuple(steps))
+
+
+def tool_call(id_: object, name: str, arguments: object) -> dict[str, object]:
+    """A call of a tool as an assistant message holds it in `tool_calls`."""
+    return {"id": id_, "type": "function", "function": {"name": name, "arguments": arguments}}
 
 
 def task_of(messages: Sequence[ChatMessage]) -> str:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import gzip
 import json
 import re
-import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,6 +19,7 @@ from exprl.cli import main
 from exprl.errors import SandboxError
 from exprl.runs import read_jsonl
 from exprl.verify.sandbox import open_sandbox
+from local_server import in_a_thread, listening
 
 Answer = Callable[[str, int], web.Response]
 QUESTIONS = 6
@@ -51,29 +50,13 @@ class Server:
         self.bodies.append(body)
         return self.answer(body["messages"][-1]["content"], body["seed"])
 
-    async def start(self) -> web.AppRunner:
-        app = web.Application()
-        app.router.add_post("/v1/chat/completions", self.chat)
-        runner = web.AppRunner(app)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        self.url = f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
-        return runner
-
 
 @contextmanager
 def serving(answer: Answer = sums) -> Iterator[Server]:
-    server, loop = Server(answer), asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    runner = asyncio.run_coroutine_threadsafe(server.start(), loop).result(10)
-    try:
+    server, app = Server(answer), web.Application()
+    app.router.add_post("/v1/chat/completions", server.chat)
+    with in_a_thread(listening(app)) as server.url:
         yield server
-    finally:
-        asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result(10)
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join(10)
-        loop.close()
 
 
 class Cli:

@@ -17,7 +17,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -28,6 +27,7 @@ import pytest
 from aiohttp import web
 
 from exprl.judge.store.ledger import Ledger, Prices
+from local_server import in_a_thread, listening
 
 CUTS = 3
 CHILD = """
@@ -111,24 +111,8 @@ def serving() -> Iterator[Server]:
     app = web.Application()
     app.router.add_post("/v1/chat/completions", server.handle)
     app.router.add_get("/v1/models", models)
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-
-    async def start() -> str:
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        return f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
-
-    server.url = asyncio.run_coroutine_threadsafe(start(), loop).result(10)
-    try:
+    with in_a_thread(listening(app)) as server.url:
         yield server
-    finally:
-        asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result(10)
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join(10)
-        loop.close()
 
 
 async def models(request: web.Request) -> web.Response:

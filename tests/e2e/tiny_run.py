@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,6 +16,7 @@ from aiohttp import web
 from exprl.runs import read_jsonl
 from exprl.worlds import load_problems
 from exprl.worlds.policy import Priming, prime
+from local_server import in_a_thread, listening
 
 ARMS = {
     "process": 'type = "process"\noutcome_weight = 1.0\nupdates_per_step = 2\nkl = 0.01',
@@ -168,25 +167,10 @@ def judge_server(reply: Callable[[str], web.Response]) -> Iterator[str]:
     async def handle(request: web.Request) -> web.Response:
         return reply(json.dumps(await request.json()))
 
-    async def start() -> tuple[web.AppRunner, int]:
-        app = web.Application()
-        app.router.add_post("/v1/chat/completions", handle)
-        runner = web.AppRunner(app)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        return runner, int(runner.addresses[0][1])
-
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    runner, port = asyncio.run_coroutine_threadsafe(start(), loop).result(10)
-    try:
-        yield f'[judge]\ntype = "llm"\nmodel = "judge"\nurl = "http://127.0.0.1:{port}/v1"\nretries = 0\ntimeout = 20\n'
-    finally:
-        asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result(10)
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join(10)
-        loop.close()
+    app = web.Application()
+    app.router.add_post("/v1/chat/completions", handle)
+    with in_a_thread(listening(app)) as url:
+        yield f'[judge]\ntype = "llm"\nmodel = "judge"\nurl = "{url}"\nretries = 0\ntimeout = 20\n'
 
 
 def says(text: str) -> web.Response:

@@ -10,6 +10,8 @@ from typing import Any
 
 from aiohttp import web
 
+from local_server import listening
+
 Spoil = Callable[[dict[str, Any]], Any]
 
 
@@ -59,11 +61,5 @@ async def teacher_server(policy: Path, spoil: Spoil | None = None) -> AsyncItera
     server = TeacherServer(AutoModelForCausalLM.from_pretrained(policy).eval(), spoil)
     app = web.Application()
     app.router.add_post("/v1/completions", server.completions)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.05)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    server.url = f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
-    try:
+    async with listening(app) as server.url:
         yield server
-    finally:
-        await runner.cleanup()

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -21,29 +17,7 @@ from verl_world import CANARY, GROUP, PROBLEMS  # noqa: E402
 from exprl.pipeline.cluster import train_on_cluster  # noqa: E402
 from exprl.pipeline.context import TRAIN_SET, load_sets  # noqa: E402
 from exprl.runs import read_jsonl  # noqa: E402
-
-
-@contextmanager
-def judge_in_a_thread() -> Iterator[str]:
-    """A judge's endpoint that outlives no test; workers of Ray reach it over HTTP."""
-    loop, ready, stop = asyncio.new_event_loop(), threading.Event(), asyncio.Event()
-    url: list[str] = []
-
-    async def serve() -> None:
-        async with world.judge_server() as judge:
-            url.append(judge.url)
-            ready.set()
-            await stop.wait()
-
-    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),), daemon=True)
-    thread.start()
-    ready.wait(30)
-    try:
-        yield url[0]
-    finally:
-        loop.call_soon_threadsafe(stop.set)
-        thread.join()
-        loop.close()
+from local_server import in_a_thread  # noqa: E402
 
 
 @pytest.mark.parametrize("arm", ["process", "self_distill"])
@@ -53,8 +27,8 @@ def test_verl_trains_a_stage_and_leaves_the_run_directory_of_one_machine(arm: st
 
     policy = world.save_policy(tmp_path / "policy", attentive=arm == "self_distill")
     rows: list[dict[str, object]] = []
-    with judge_in_a_thread() as url:
-        run = world.make_run(tmp_path, policy, url, rollout="cpu")
+    with in_a_thread(world.judge_server()) as judge:
+        run = world.make_run(tmp_path, policy, judge.url, rollout="cpu")
         folder = run.stage(arm, 0, "stage1")
         problems = load_sets(run.config)[TRAIN_SET]
         method = run.config.arms[arm]

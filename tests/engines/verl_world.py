@@ -17,6 +17,7 @@ from aiohttp import web
 from exprl.config import LLMJudgeConfig, OutcomeConfig, ProcessConfig, RunConfig, SelfDistillConfig, SparseConfig
 from exprl.engines.verl.compose import Paths, overrides
 from exprl.runs import RunDir, write_jsonl
+from local_server import listening
 
 CANARY = "70070070"  # in digits, which the world's tokenizer can write
 GROUP = 4
@@ -48,14 +49,8 @@ class JudgeServer:
 async def judge_server(broken: int = 0) -> AsyncIterator[JudgeServer]:
     server, app = JudgeServer(broken=broken), web.Application()
     app.router.add_post("/v1/chat/completions", server.chat)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.05)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    server.url = f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
-    try:
+    async with listening(app) as server.url:
         yield server
-    finally:
-        await runner.cleanup()
 
 
 class WaitingPolicy:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import threading
 import time
@@ -20,6 +19,7 @@ from exprl.errors import ConfigError, DataError, EngineError
 from exprl.evaluate.sample import HTTPSampler, LocalSampler, chunks, count_correct, derive_seed, draws, grade
 from exprl.runs import append_jsonl, read_jsonl
 from exprl.types import Problem, Question, Reference, Rollout, Verdict
+from local_server import in_a_thread, listening
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -215,25 +215,10 @@ def server(handler: Handler) -> Iterator[str]:
     async def reply(request: web.Request) -> web.Response:
         return handler(await request.json(), request)
 
-    async def start() -> tuple[web.AppRunner, int]:
-        app = web.Application()
-        app.router.add_post("/v1/chat/completions", reply)
-        runner = web.AppRunner(app)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        return runner, int(runner.addresses[0][1])
-
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    runner, port = asyncio.run_coroutine_threadsafe(start(), loop).result(10)
-    try:
-        yield f"http://127.0.0.1:{port}/v1"
-    finally:
-        asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result(10)
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join(10)
-        loop.close()
+    app = web.Application()
+    app.router.add_post("/v1/chat/completions", reply)
+    with in_a_thread(listening(app)) as url:
+        yield url
 
 
 def completion(text: str | None, finish: str = "stop", **more: object) -> web.Response:

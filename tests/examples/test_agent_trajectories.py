@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
 import random
 import re
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -16,6 +14,7 @@ import pytest
 from aiohttp import web
 
 from loading import load
+from local_server import in_a_thread, listening
 
 pytest.importorskip("matplotlib", reason="matplotlib is not installed: pip install 'exprl[eval]'")
 
@@ -58,29 +57,10 @@ class Player:
 @contextlib.contextmanager
 def playing(player: Player) -> Iterator[str]:
     """A server in a thread of its own, since the example runs its own loop."""
-    loop, ready, url = asyncio.new_event_loop(), threading.Event(), []
-
-    async def serve() -> web.AppRunner:
-        app = web.Application()
-        app.router.add_post("/v1/chat/completions", player.handle)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.05)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        url.append(f"http://127.0.0.1:{runner.addresses[0][1]}/v1")
-        ready.set()
-        return runner
-
-    runner = loop.create_task(serve())
-    thread = threading.Thread(target=loop.run_forever, daemon=True)
-    thread.start()
-    assert ready.wait(10)
-    try:
-        yield url[0]
-    finally:
-        asyncio.run_coroutine_threadsafe(runner.result().cleanup(), loop).result(10)
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
+    app = web.Application()
+    app.router.add_post("/v1/chat/completions", player.handle)
+    with in_a_thread(listening(app)) as url:
+        yield url
 
 
 def test_it_makes_scores_plots_and_compares_and_goes_on_where_it_was(

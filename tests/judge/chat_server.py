@@ -12,6 +12,7 @@ from aiohttp import web
 
 from exprl.config import LLMJudgeConfig
 from exprl.judge.http.client import Ask, ChatClient, Failure, Reply
+from local_server import listening
 
 CANARY = "CANARY-7f3a"
 KEY = "sk-very-secret-0123456789"
@@ -92,14 +93,8 @@ async def serving(handler: Handler = good, *, port: int = 0, models: object = No
     app = web.Application()
     app.router.add_post("/v1/chat/completions", server.chat)
     app.router.add_get("/v1/models", server.list_models)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.05)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", port, reuse_address=True).start()
-    server.url = f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
-    try:
+    async with listening(app, port) as server.url:
         yield server
-    finally:
-        await runner.cleanup()
 
 
 def free_port() -> int:

@@ -18,6 +18,7 @@ from exprl.serve.auth import ACTOR_TOKEN, EVALUATOR_TOKEN
 from exprl.serve.build import build_state
 from exprl.serve.limits import Limits
 from exprl.serve.run import start
+from local_server import listening
 
 CANARY = "the reference says 37+25=62"
 TRACE = "first ###\nsecond ###\nthird"
@@ -37,13 +38,8 @@ async def chat() -> AsyncIterator[tuple[str, list[str]]]:
 
     app = web.Application()
     app.router.add_post("/v1/chat/completions", complete)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.05)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    try:
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}/v1", asked
-    finally:
-        await runner.cleanup()
+    async with listening(app) as url:
+        yield url, asked
 
 
 def configured(**judge: object) -> RunConfig:

@@ -18,7 +18,7 @@ from exprl.data import load_problems
 from exprl.errors import DataError
 from exprl.types import Problem
 
-__all__ = ["Book"]
+__all__ = ["Book", "Problems"]
 
 
 class Book:
@@ -35,7 +35,7 @@ class Book:
                 raise DataError(f"two problems have the id {problem.id!r}; ids must be unique")
 
     @classmethod
-    def of(cls, problems: Book | Iterable[Problem] | str | Path) -> Book:
+    def of(cls, problems: Problems) -> Book:
         """From problems, or from the path of their file; see `exprl.load_problems`.
 
         Raises:
@@ -64,6 +64,10 @@ class Book:
 
     def __repr__(self) -> str:
         return f"Book({len(self)} problems)"
+
+
+Problems = Book | Iterable[Problem] | str | Path
+"""What an adapter is given: problems with their references, or the path of their file."""
 
 
 @lru_cache(maxsize=8)

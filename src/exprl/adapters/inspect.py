@@ -15,20 +15,18 @@ and no word of the judge's, which may quote the reference.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from inspect_ai.scorer import Score, Scorer, Target, mean, scorer, stderr
 
-from exprl.adapters.book import Book
+from exprl.adapters.book import Book, Problems
 from exprl.agents.outcome import Grader
 from exprl.agents.result import TraceScore
 from exprl.agents.scoring import score_batch
 from exprl.agents.trial import Trial
 from exprl.judge import Judge
-from exprl.turns import StepRule
-from exprl.types import Problem
+from exprl.turns import StepRule, tool_call
 
 if TYPE_CHECKING:
     from inspect_ai.solver import TaskState
@@ -37,7 +35,7 @@ __all__ = ["chat", "hidden_reference"]
 
 
 def hidden_reference(
-    problems: Book | Iterable[Problem] | str | Path,
+    problems: Problems,
     judge: Judge | None = None,
     *,
     verifier: Grader = "strongest",
@@ -77,10 +75,7 @@ def chat(messages: Sequence[Any]) -> list[dict[str, object]]:
 def _message(message: Any) -> dict[str, object]:
     told: dict[str, object] = {"role": message.role, "content": message.text}
     if calls := getattr(message, "tool_calls", None):
-        told["tool_calls"] = [
-            {"id": call.id, "type": "function", "function": {"name": call.function, "arguments": call.arguments}}
-            for call in calls
-        ]
+        told["tool_calls"] = [tool_call(call.id, call.function, call.arguments) for call in calls]
     if message.role == "tool":
         told |= {"tool_call_id": message.tool_call_id, "name": message.function}
         if message.error is not None:

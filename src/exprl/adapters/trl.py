@@ -11,16 +11,14 @@ metric `exprl/unscored`. For credit step by step use exprl's own engine (`exprl 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from pathlib import Path
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
-from exprl.adapters.book import Book
+from exprl.adapters.book import Book, Problems
 from exprl.agents.outcome import Grader, outcome_batch
 from exprl.agents.trial import Trace, Trial
 from exprl.errors import DataError
 from exprl.judge import Judge
-from exprl.types import Problem
 
 __all__ = ["RewardFunction", "outcome_reward"]
 
@@ -36,7 +34,7 @@ class RewardFunction(Protocol):
 
 
 def outcome_reward(
-    problems: Book | Iterable[Problem] | str | Path,
+    problems: Problems,
     judge: Judge | None = None,
     *,
     verifier: Grader = "strongest",

@@ -18,23 +18,19 @@ Steps, scores and credit go to `trace.info["exprl"]`, without any words of the j
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
-from pathlib import Path
 from typing import Any
 
 import verifiers.v1 as vf
 
-from exprl.adapters.book import Book
+from exprl.adapters.book import Book, Problems
 from exprl.agents.outcome import Grader
 from exprl.agents.scoring import score_batch
 from exprl.agents.trial import Trial
 from exprl.errors import JudgeError
 from exprl.judge import Judge
-from exprl.turns import StepRule
-from exprl.types import Problem
+from exprl.turns import StepRule, tool_call
 
 __all__ = ["chat", "judge_class", "outcome_reward"]
-
-Problems = Book | Iterable[Problem] | str | Path
 
 
 def outcome_reward(
@@ -93,10 +89,7 @@ def chat(messages: Iterable[Any]) -> list[dict[str, object]]:
 def _message(message: Any) -> dict[str, object]:
     told: dict[str, object] = message.model_dump(include={"role", "content", "tool_call_id", "name"})
     if calls := getattr(message, "tool_calls", None):
-        told["tool_calls"] = [
-            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
-            for call in calls
-        ]
+        told["tool_calls"] = [tool_call(call.id, call.name, call.arguments) for call in calls]
     return told
 
 

@@ -128,7 +128,7 @@ def _endpoints(config: RunConfig, work: Workload) -> int:
         return 0
     if isinstance(config.arms.get(work.name), SelfDistillConfig):
         teacher = config.cluster.teacher
-        return 1 if teacher is None or isinstance(teacher.url, str) else len(teacher.url)
+        return 1 if teacher is None else len(teacher.urls)
     return len(config.judge.urls) if isinstance(config.judge, LLMJudgeConfig) else 0
 
 

@@ -41,7 +41,7 @@ from exprl.engines.verl.train import ClusterStage, check_command, environment, t
 from exprl.errors import ConfigError, EngineError
 from exprl.judge import build_judge
 from exprl.methods import Method, build_method, needs_judge
-from exprl.pipeline.context import TRAIN_SET, kept_sets, load_sets, open_verifier
+from exprl.pipeline.context import TRAIN_SET, kept_sets, load_sets, open_verifier, stage_method
 from exprl.runs import RunDir, StageDir
 from exprl.types import Problem
 
@@ -76,7 +76,7 @@ def open_room(place: Place) -> Room:
         )
     run = RunDir.open(place.run)
     config, folder = run.config, run.stage(place.arm, place.seed, place.stage)
-    settings = sampling(_settings(config, place))
+    settings = sampling(stage_method(config, place.arm, place.stage))
     store = folder.path / "judging" / f"{socket.gethostname()}-{os.getpid()}"
     store.mkdir(parents=True, exist_ok=True)
     tokenizer = load_tokenizer(place.policy)
@@ -173,7 +173,7 @@ def refuse_unrunnable(config: RunConfig, arms: Sequence[str] = ()) -> None:
     stages = {**chosen, **({"stage2": config.stage2} if config.stage2 is not None else {})}
     for name, settings in stages.items():
         if not isinstance(settings, SftConfig):
-            _composed(config, name, sampling(settings), "stage1")
+            _composed(config, name, settings, "stage1")
 
 
 def check_cluster(config: RunConfig, stage: Literal["stage1", "stage2"], arms: Sequence[str]) -> list[str]:
@@ -211,14 +211,6 @@ def _validated(arm: str, said: Sequence[str], variables: dict[str, str]) -> str:
         lines = [line for line in done.stderr.splitlines() if line.strip()]
         raise EngineError(f"{arm}: {lines[-1].removeprefix('error: ') if lines else 'verl gave no reason'}")
     return "validated by verl, plug-in registered"
-
-
-def _settings(config: RunConfig, place: Place) -> MethodConfig:
-    if place.stage == "stage1":
-        return config.arms[place.arm]
-    if config.stage2 is None:
-        raise ConfigError("a Stage-II job in a run without Stage II")
-    return config.stage2
 
 
 def _refuse_missing() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 from exprl.config import (
     MethodConfig,
@@ -42,6 +43,7 @@ __all__ = [
     "open_verifier",
     "policy_path",
     "refuse_overlaps",
+    "stage_method",
 ]
 
 TRAIN_SET = "hard_train"
@@ -173,6 +175,19 @@ def kept_sets(run: RunDir, loaded: dict[str, list[Problem]] | None = None) -> di
     kept = {(str(row["set"]), str(row["id"])) for row in read_jsonl(run.problems)}
     sets = load_sets(run.config) if loaded is None else loaded
     return {name: [p for p in problems if (name, p.id) in kept] for name, problems in sets.items()}
+
+
+def stage_method(config: RunConfig, arm: str, stage: Literal["stage1", "stage2"]) -> MethodConfig:
+    """The settings of a stage: the arm's in Stage I, the sparse ones in Stage II.
+
+    Raises:
+        ConfigError: Stage II of a run that has none.
+    """
+    if stage == "stage1":
+        return config.arms[arm]
+    if config.stage2 is None:
+        raise ConfigError("a Stage-II job in a run without Stage II")
+    return config.stage2
 
 
 def named_set(config: RunConfig, name: str) -> list[Problem]:

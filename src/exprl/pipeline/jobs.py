@@ -17,7 +17,6 @@ from typing import Literal
 
 from exprl.baselines import SftStage, open_self_distillation, train_sft
 from exprl.config import (
-    MethodConfig,
     OutcomeConfig,
     ProcessConfig,
     RunConfig,
@@ -28,13 +27,13 @@ from exprl.engines.trl.train import Stage, train_stage
 from exprl.evaluate.sample import count_correct, derive_seed
 from exprl.judge import build_judge
 from exprl.methods import Method, build_method, needs_judge
-from exprl.pipeline.context import TRAIN_SET, kept_sets, open_sampler, open_verifier, policy_path
+from exprl.pipeline.context import TRAIN_SET, kept_sets, open_sampler, open_verifier, policy_path, stage_method
 from exprl.runs import RunDir, StageDir, is_done, mark_done
 from exprl.trackers import Mirror, open_mirror
 from exprl.types import Problem
 from exprl.verify import Verifier
 
-__all__ = ["Job", "base_policy", "evaluation_sets", "run_job", "stage_method"]
+__all__ = ["Job", "base_policy", "evaluation_sets", "run_job"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,18 +79,9 @@ def evaluation_sets(config: RunConfig) -> list[str]:
     return [*([TRAIN_SET] if config.evaluate.train_problems else []), *config.data.evaluate]
 
 
-def stage_method(config: RunConfig, job: Job) -> MethodConfig:
-    """The settings of a job's stage: the arm's in Stage I, the sparse ones in Stage II."""
-    if job.stage == "stage1":
-        return config.arms[job.arm]
-    if config.stage2 is None:
-        raise ValueError("a Stage-II job in a run without Stage II")
-    return config.stage2
-
-
 def _wants_shares(config: RunConfig, job: Job) -> bool:
     """Whether a job's rewards are shares of tests passed, so that none may be left out once one has failed."""
-    method = stage_method(config, job) if job.kind == "train" else None
+    method = stage_method(config, job.arm, job.stage) if job.kind == "train" else None
     return isinstance(method, OutcomeConfig | ProcessConfig) and method.execution == "share"
 
 
@@ -111,7 +101,7 @@ def _trained(
     run: RunDir, job: Job, folder: StageDir, problems: list[Problem], verifier: Verifier, mirror: Mirror
 ) -> Path:
     """The final checkpoint of a job's stage: made, gone on with, or there already."""
-    config, settings = run.config, stage_method(run.config, job)
+    config, settings = run.config, stage_method(run.config, job.arm, job.stage)
     start = base_policy(config) if job.stage == "stage1" else str(run.stage(job.arm, job.seed, "stage1").final)
     if isinstance(settings, SftConfig):
         stage = SftStage(start, settings, problems, folder.path, job.seed)

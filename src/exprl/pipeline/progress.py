@@ -17,8 +17,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from exprl.config import MilestoneJudgeConfig, RunConfig, SftConfig
 from exprl.judge.store.ledger import Ledger, Prices
-from exprl.pipeline.context import TRAIN_SET
-from exprl.pipeline.jobs import Job, evaluation_sets, stage_method
+from exprl.pipeline.context import TRAIN_SET, stage_method
+from exprl.pipeline.jobs import Job, evaluation_sets
 from exprl.runs import RunDir
 
 __all__ = ["RunProgress"]
@@ -99,7 +99,7 @@ class RunProgress:
         samples = sum(self._sizes[name] for name in evaluation_sets(config)) * config.evaluate.n
         if job.kind == "base":
             return samples
-        settings = stage_method(config, job)
+        settings = stage_method(config, job.arm, job.stage)
         return settings.updates(self._sizes[TRAIN_SET]) if isinstance(settings, SftConfig) else settings.steps
 
     def _lines(self, job: Job) -> int:

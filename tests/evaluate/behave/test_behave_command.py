@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -19,6 +16,7 @@ from exprl.errors import ConfigError, DataError, ExprlError, RunError
 from exprl.evaluate.behave import Choice, of_files, of_run
 from exprl.evaluate.behave.taxonomy import BEHAVIOUR_NAMES
 from exprl.runs import RunDir, mark_done, read_json, read_jsonl, write_jsonl
+from local_server import in_a_thread
 
 CANARY = "CANARY-b4a9"
 PROBLEMS = {f"p{i}": f"What is {i} + {i}?" for i in range(6)}
@@ -70,26 +68,9 @@ def shown(capsys: pytest.CaptureFixture[str]) -> dict[str, dict[str, object]]:
     return data
 
 
-@contextmanager
-def server(reply: str) -> Iterator[Server]:
+def server(reply: str) -> AbstractContextManager[Server]:
     """The fake endpoint in a thread of its own, since the command runs an event loop itself."""
-    ready, stop, made = threading.Event(), threading.Event(), []
-
-    async def serve() -> None:
-        async with serving(always(completion(reply))) as served:
-            made.append(served)
-            ready.set()
-            while not stop.is_set():
-                await asyncio.sleep(0.01)
-
-    thread = threading.Thread(target=lambda: asyncio.run(serve()))
-    thread.start()
-    try:
-        assert ready.wait(10)
-        yield made[0]
-    finally:
-        stop.set()
-        thread.join()
+    return in_a_thread(serving(always(completion(reply))))
 
 
 REPLY = json.dumps({"behaviours": {name: name == "redo" for name in BEHAVIOUR_NAMES}, "archetype": "bounding"})

@@ -70,7 +70,7 @@ def overrides(
         _loss(method, cluster),
         _rollout(method, config.policy, cluster),
         _trainer(config, method, paths, steps),
-        _without_gpu(cluster, distilled=isinstance(method, SelfDistillConfig)) if cluster.rollout == "cpu" else {},
+        _without_gpu(method, cluster) if cluster.rollout == "cpu" else {},
     )
     said = [f"{key}={_said(value)}" for table in tables for key, value in table.items()]
     said += [f"+algorithm.exprl.method={quoted(json.dumps(method.model_dump(mode='json'), sort_keys=True))}"]
@@ -234,7 +234,7 @@ def _rollout(method: Optimisation, policy: PolicyConfig, cluster: ClusterConfig)
     return said
 
 
-def _without_gpu(cluster: ClusterConfig, *, distilled: bool) -> dict[str, Value]:
+def _without_gpu(method: Sampling, cluster: ClusterConfig) -> dict[str, Value]:
     """Off with what verl takes for granted on a GPU: its kernels, bf16, compilation; Ray counts slots, not devices."""
     said: dict[str, Value] = {
         "trainer.device": "cpu",
@@ -244,7 +244,7 @@ def _without_gpu(cluster: ClusterConfig, *, distilled: bool) -> dict[str, Value]
         "actor_rollout_ref.actor.use_torch_compile": False,
         "actor_rollout_ref.actor.fsdp_config.use_torch_compile": False,
         "actor_rollout_ref.ref.use_torch_compile": False,
-        "actor_rollout_ref.rollout.calculate_log_probs": distilled,
+        "actor_rollout_ref.rollout.calculate_log_probs": isinstance(method, SelfDistillConfig),
         "+ray_kwargs.ray_init.runtime_env.env_vars.VERL_PLATFORM": CPU,
         # FSDP's engine is registered for accelerators; it asks the platform for everything that differs.
         "+ray_kwargs.ray_init.runtime_env.env_vars.VERL_ENGINE_DEVICE": "cuda",
